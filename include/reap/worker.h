@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * worker.h: OS threads that run contexts, and the switches between contexts.
+ *
+ * A worker is passed, never cached: after a switch the caller may be on another one, so every call that switches returns
+ * the worker it came back on.
+ *
+ *	switch  the host keeps the caller and knows when it may run again
+ *	yield   the caller stays runnable: readied by the successor's landing, once it is off the CPU
+ *	park    the caller sleeps: the landing publishes it where a waker will find it, once it is off the CPU
+ *	exit    the caller is dead: the landing posts its completion (context.h)
+ */
+#ifndef REAP_WORKER_H
+#define REAP_WORKER_H
+
+#include <reap/base.h>
+#include <reap/domain.h>
+
+REAP_BEGIN_DECLS
+
+/*
+ * reap_worker_start -- the calling OS thread becomes a worker; what it runs now is the worker's base context.
+ *
+ *   context    An OS thread that is no worker.
+ *   ownership  *worker is the thread's until reap_worker_stop().  `user' is the host's (reap_worker_user()).
+ *   ordering   None.
+ *   cost       Allocates.
+ *   returns    0; -EINVAL; -EBUSY: this thread is a worker already; -ENOMEM; -EAGAIN: the domain's limit.
+ */
+REAP_API int	reap_worker_start(struct reap_domain *domain, void *user, struct reap_worker **worker);
+
+/*
+ * reap_worker_stop -- the OS thread stops being a worker.
+ *
+ *   context    The worker's base context, after a landing.  From any other context it aborts ("stop-from-base").
+ *   ownership  The worker is gone; its cached stacks, descriptors and credits go to the domain, the zombies and live
+ *              children of the base context to the adopter.
+ *   ordering   All that ran on the worker happens before what the adopter and depot hand out.
+ *   cost       System calls may be made to trim.
+ *   returns    0; -EBUSY: a context pinned to this worker is still live; nothing changed.
+ */
+REAP_API int	reap_worker_stop(struct reap_worker *worker);
+
+/*
+ * reap_worker_self, reap_worker_domain, reap_worker_user, reap_worker_current, reap_worker_base -- look about.
+ *
+ *   context    self: any thread; the others: on that worker.
+ *   ownership  None.
+ *   ordering   None.  Do not keep the result across a switch.
+ *   cost       A load or two.
+ *   returns    self: the calling thread's worker, or NULL.  current: who runs; base: the context the thread came with.
+ */
+REAP_API struct reap_worker	*reap_worker_self(void);
+REAP_API struct reap_domain	*reap_worker_domain(const struct reap_worker *worker);
+REAP_API void			*reap_worker_user(const struct reap_worker *worker);
+REAP_API struct reap_context	*reap_worker_current(const struct reap_worker *worker);
+REAP_API struct reap_context	*reap_worker_base(const struct reap_worker *worker);
+
+/*
+ * reap_switch -- run `to'; the caller goes on when somebody switches back.
+ *
+ *   context    A running context on `worker'.  `to' is suspended or new, off the CPU, and not queued anywhere else.
+ *              Switching to a dead, running or foreign pinned context aborts ("switch-to-dead", "switch-to-running",
+ *              "pinned").  The caller must not become runnable on another worker before it is off the CPU: use yield or
+ *              park where another worker can find it.
+ *   ownership  The caller stays the host's to resume.
+ *   ordering   Same thread.
+ *   cost       The machine switch and a landing.  No lock, no allocation, no system call.
+ *   returns    The worker that the caller came back on.
+ */
+REAP_API struct reap_worker	*reap_switch(struct reap_worker *worker, struct reap_context *to);
+
+/*
+ * reap_yield -- let others run.  The host's ready() gets the caller from the successor's landing.
+ *
+ *   context    A running context; on a base context it runs one runnable context, or returns.
+ *   ownership  None.
+ *   ordering   As ready().
+ *   cost       As reap_switch() and one next().
+ *   returns    The worker that the caller came back on; at once if nothing else is runnable.
+ */
+REAP_API struct reap_worker	*reap_yield(struct reap_worker *worker);
+
+/*
+ * reap_park -- sleep.  After the caller is off the CPU, publish(parked, arg) runs in the successor's landing and puts it where
+ * its waker looks; if publish says false (the awaited thing has happened), the caller is readied at once.
+ *
+ *   context    A running context that is not a base context (aborts: "park-base").  publish must not block or allocate.
+ *   ownership  From publish's `true' on, the context is its waker's, who hands it to ready() once.
+ *   ordering   All that the caller did happens before publish.
+ *   cost       As reap_switch() and one next().
+ *   returns    The worker that the caller came back on.
+ */
+REAP_API struct reap_worker	*reap_park(struct reap_worker *worker,
+				    bool (*publish)(struct reap_context *parked, void *arg), void *arg);
+
+REAP_END_DECLS
+
+#endif

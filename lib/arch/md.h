@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * md.h: what an architecture owes the rest of the library.  Three functions and nothing else.
+ *
+ * A stopped context is one pointer, `sp': what that points to is the architecture's own business (on x86-64 a frame that
+ * is drawn in x86_64/frame.h, with ucontext a record on the stopped stack).  One word, `pass', travels across every switch
+ * in a register: the resumer hands it over, the resumed gets it as the value of its own reap_md_swap() or, on first entry,
+ * as the argument of its entry function.
+ */
+#ifndef REAP_MD_H
+#define REAP_MD_H
+
+#include <stddef.h>
+
+/* The least that reap_md_make() needs below `top' before the entry function's own frame, in bytes. */
+#define REAP_MD_MIN_FRAME	256
+
+/*
+ * Prepare a stack whose first byte above is `top' (aligned to 16): the first switch to the returned sp calls
+ * entry(pass) on it, with the ABI's alignment, a bottom frame that ends every unwinder, and default FP control words as
+ * the calling thread has them now.  entry must not return: a trap stands behind it.  Writes only below `top'.
+ */
+void	*reap_md_make(void *top, void (*entry)(void *pass));
+
+/* Save the caller's callee-saved state on its stack, store its sp in *save, go to `to' and hand `pass' over there. */
+void	*reap_md_swap(void **save, void *to, void *pass);
+
+/* Leave the current stack for good: nothing is saved, nothing may touch it afterwards on behalf of the dead. */
+_Noreturn void	reap_md_jump(void *to, void *pass);
+
+#endif
