@@ -85,12 +85,12 @@ REAP_API size_t	reap_adopter_backlog(const struct reap_adopter *adopter);
 /*
  * reap_adopter_wait -- sleep until the adopter owes something.
  *
- *   context    A running context (not a base context), or an OS thread that is no worker; one at a time.
+ *   context    A running context, or an OS thread that is no worker; one at a time.
  *   ownership  None.
  *   ordering   The hand-over of what arrived happens before the return.
  *   cost       As reap_wait().
  *   returns    0: something came, or was there; -ECANCELED: reap_adopter_interrupt(); -EBUSY: somebody else waits on it;
- *              -EPERM: a base context.
+ *              -EDEADLK: a base context that nothing can wake.
  */
 REAP_API int	reap_adopter_wait(struct reap_adopter *adopter);
 

@@ -63,6 +63,7 @@ enum reap_notify {
 struct reap_domain_options {
 	size_t	 size;				/* sizeof(struct reap_domain_options) of the caller */
 	const struct reap_host *host;		/* copied; NULL: no scheduler, contexts cannot wait */
+	void	*user;				/* the host's word, reap_domain_user(): how ready() finds its scheduler */
 	enum reap_policy policy;
 	enum reap_notify notify;
 	uint64_t limit;				/* contexts at a time, zombies included; 0: none */
@@ -86,6 +87,17 @@ struct reap_domain_options {
  *   returns    0; -EINVAL: an option out of range, or reserve > limit; -ENOMEM.
  */
 REAP_API int	reap_domain_create(const struct reap_domain_options *options, struct reap_domain **domain);
+
+/*
+ * reap_domain_user -- the host's word: ready() gets to its scheduler by way of reap_context_domain(), whoever calls it.
+ *
+ *   context    Any thread.
+ *   ownership  None.
+ *   ordering   None: constant.
+ *   cost       A load.
+ *   returns    options.user of reap_domain_create().
+ */
+REAP_API void	*reap_domain_user(const struct reap_domain *domain);
 
 /*
  * reap_domain_destroy -- end a domain.  What nobody waited for is listed through `unjoined' (may be NULL) and reaped.

@@ -6,10 +6,16 @@
  *	static intptr_t start(void *arg)
  *	{
  *		struct reap_context *child;
+ *
  *		reap_go(work, arg, &child);
  *		return reap_wait(child, 0, NULL);
  *	}
  *	int main(void) { return reap_run(NULL, start, NULL, NULL) != 0; }
+ *
+ * Contexts are never preempted.  A runnable one waits, at the worst, for the next switch of the worker it is queued on; as
+ * a rule an idle worker takes it before.  So a body that spins for what another context does must call reap_pause().
+ *
+ * After fork() the child has none of the workers' threads: it may call exec or _exit, and nothing of libreap.
  */
 #ifndef REAP_RUNTIME_H
 #define REAP_RUNTIME_H
@@ -20,26 +26,29 @@ REAP_BEGIN_DECLS
 
 struct reap_runtime;
 
-/* Zero in any field means the default. */
+/* Zero in any field but the first means the default. */
 struct reap_runtime_options {
 	size_t	 size;				/* sizeof(struct reap_runtime_options) of the caller */
-	unsigned workers;			/* OS threads; default: the processors that this process may use */
-	struct reap_domain_options domain;	/* host must be NULL: the runtime is the host; domain.size may be 0 */
-	unsigned drain_budget;			/* corpses that an idle or yielding worker reaps for the default adopter at a time;
-						 * default 32; UINT_MAX: never, the program drains */
-	/* optional observers, called as in struct reap_host */
-	void	(*child_exited)(struct reap_context *parent, struct reap_context *child);
-	void	(*after_switch)(struct reap_worker *worker, struct reap_context *prev, bool dead);
+	unsigned workers;			/* OS threads, 1 to 32767; default: the processors that this process may use */
+	unsigned drain_budget;			/* corpses of the default adopter that a worker reaps at a time: before it
+						 * sleeps, and at every so manyth go or pause; default 32; UINT_MAX: never */
+	unsigned reaper_batch;			/* reap_thread_start()'s, which runs if domain->policy is REAP_POLICY_THREAD */
+	const struct reap_domain_options *domain; /* copied; NULL: all default.  `user' and, of `host', next, ready, idle
+						 * and wake must be NULL: they are the runtime's; its observers are kept */
 };
 
 /*
  * reap_run -- start a runtime, run entry(arg) as its first context, shut down when that one has ended.
  *
  *   context    An OS thread that is no worker; it becomes one of the workers until the return.
- *   ownership  Contexts still live at the end are destroyed without unwinding; what they owned is theirs to have freed.
- *   ordering   All that entry did happens before the return.
+ *   ownership  Contexts that are still live then are destroyed (reap_context_destroy(), status -ECANCELED): each is run up to
+ *              its next reap_pause() or sleep, never unwound.  Sub-adopters and groups are the program's to destroy before
+ *              entry returns.
+ *   ordering   All that any context did happens before the return.
  *   cost       Creates threads.
- *   returns    0, *status (may be NULL) is entry's; -EINVAL, -EAGAIN, -ENOMEM, -EBUSY.
+ *   returns    0, *status (may be NULL) is entry's; -EINVAL, -EAGAIN, -ENOMEM: nothing was run; -EBUSY: the calling thread is
+ *              a worker already, nothing was run; -ECHILD: entry was detached, or joined by somebody else; -ENOTEMPTY:
+ *              entry has run, but adopters or groups were left: the domain is lost.
  */
 REAP_API int	reap_run(const struct reap_runtime_options *options, reap_entry *entry, void *arg, intptr_t *status);
 
@@ -48,34 +57,36 @@ REAP_API int	reap_run(const struct reap_runtime_options *options, reap_entry *en
  * reap_runtime_go() from outside.
  *
  *   context    An OS thread that is no worker of it.
- *   ownership  destroy: as reap_run()'s end; the workers are joined.
+ *   ownership  destroy: as at the end of reap_run(); nobody else uses the runtime any more.  Consumes it.
  *   ordering   All that ran happens before destroy's return.
  *   cost       Threads.
- *   returns    create: as reap_run().  destroy: 0.
+ *   returns    create: 0; -EINVAL, -EAGAIN, -ENOMEM.  destroy: 0; -ENOTEMPTY as reap_run().
  */
 REAP_API int	reap_runtime_create(const struct reap_runtime_options *options, struct reap_runtime **runtime);
 REAP_API int	reap_runtime_destroy(struct reap_runtime *runtime);
 
 /*
- * reap_go -- make a child of the running context and let it run.
+ * reap_go -- make a child of the running context and let it run.  reap_go_with -- the same with options.
  *
  *   context    A context of a runtime.
- *   ownership  As reap_context_create(); *child may be NULL only with REAP_CONTEXT_DETACHED (reap_go_with).
+ *   ownership  As reap_context_create().  *child is set before the child can run; child may be NULL only with
+ *              REAP_CONTEXT_DETACHED or a group.
  *   ordering   All before happens before entry().
  *   cost       Warm: no system call but to wake a sleeping worker.
- *   returns    As reap_context_create(); -EPERM: the caller is not a context of a runtime.
+ *   returns    As reap_context_create(); -EINVAL: child is NULL; -EPERM: the caller is not a context of a runtime.
  */
 REAP_API int	reap_go(reap_entry *entry, void *arg, struct reap_context **child);
 REAP_API int	reap_go_with(const struct reap_context_options *options, struct reap_context **child);
 
 /*
- * reap_runtime_go -- the same from any OS thread; the context has no parent: join it by handle, or make it DETACHED.
+ * reap_runtime_go -- let a context run, from any OS thread that is no worker.  It has no parent: join it by handle, or make
+ * it DETACHED.
  *
- *   context    Any OS thread.
- *   ownership  The handle names it.
+ *   context    An OS thread that is no worker, while the runtime is not being destroyed.
+ *   ownership  *handle (may be NULL) names it.
  *   ordering   All before happens before entry().
- *   cost       A lock; maybe a system call.
- *   returns    As reap_context_create().
+ *   cost       As reap_context_create(); maybe a system call.
+ *   returns    As reap_context_create(); -EPERM: the caller is a worker.
  */
 REAP_API int	reap_runtime_go(struct reap_runtime *runtime, const struct reap_context_options *options,
 		    struct reap_handle *handle);
@@ -87,7 +98,7 @@ REAP_API int	reap_runtime_go(struct reap_runtime *runtime, const struct reap_con
  *   ownership  None.
  *   ordering   worker_index may change at every switch.
  *   cost       A few loads.
- *   returns    What they are named after.
+ *   returns    What they are named after; the index counts from 0.
  */
 REAP_API struct reap_domain	*reap_runtime_domain(struct reap_runtime *runtime);
 REAP_API struct reap_runtime	*reap_runtime_self(void);
@@ -95,20 +106,39 @@ REAP_API unsigned		 reap_runtime_workers(const struct reap_runtime *runtime);
 REAP_API int			 reap_runtime_worker_index(void);
 
 /*
- * reap_pause -- let others run; the caller stays runnable.  reap_sleep_until -- not before the domain's clock shows `when'.
+ * reap_pause -- let others run; the caller stays runnable.
+ *
+ *   context    A context of a runtime; elsewhere it does nothing.
+ *   ownership  None.
+ *   ordering   None.
+ *   cost       A switch; at times a drain of the default adopter.
+ *   returns    Nothing.  Not at all once the runtime is shutting down.
+ */
+REAP_API void	reap_pause(void);
+
+/*
+ * reap_sleep_until -- run again when the domain's clock shows `when', in nanoseconds, or later.
+ *
+ * The sleeper stays with the worker it fell asleep on, which looks at its timers at every 16th switch and whenever it has
+ * nothing to run.  With an injected clock an idle worker looks once a millisecond.
  *
  *   context    A context of a runtime.
  *   ownership  None.
  *   ordering   None.
- *   cost       A switch; sleep: a place in a heap, which may allocate.
- *   returns    pause: nothing.  sleep: 0; -ENOMEM; -EPERM.
+ *   cost       Two readings of the clock, a switch, a place in a heap: the only allocation, kept for the next sleeper.
+ *   returns    0; -ENOMEM: not slept; -EPERM.
  */
-REAP_API void	reap_pause(void);
 REAP_API int	reap_sleep_until(uint64_t when);
 
-/* A place to sleep for one context at a time, with a memory of one unpark.  All zero is ready for use. */
+/*
+ * A place to sleep for one context at a time, with a memory of one unpark.  All zero is ready for use.
+ *
+ *	EMPTY --park_at--> the sleeper --unpark--> EMPTY (the sleeper is readied)
+ *	  ^ '---unpark---> TOKEN
+ *	  '----park_at-------'    (does not sleep)
+ */
 struct reap_parking {
-	uintptr_t reap__word;
+	uintptr_t reap__word;		/* any thread, by the macros of atomic.h */
 };
 
 /*
@@ -116,8 +146,9 @@ struct reap_parking {
  *
  *   context    park_at: a context of a runtime.  unpark: any thread.
  *   ownership  The parking place is the caller's; unpark does not touch it after the sleeper may have gone.
- *   ordering   All before unpark happens before park_at's return.
- *   cost       A switch; an atomic operation.
+ *   ordering   All before unpark happens before the return of the park_at that it ends.
+ *   cost       park_at: a switch, or an atomic operation if there was a token.  unpark: an atomic operation; a system call if
+ *              a sleeping worker is woken.
  *   returns    park_at: 0; -EBUSY: another context is parked there; -EPERM.
  */
 REAP_API int	reap_park_at(struct reap_parking *parking);

@@ -64,17 +64,19 @@ REAP_API int	reap_wait_any(unsigned flags, struct reap_result *result);
  *   ownership  Reaps the context on success (unless REAP_PEEK).
  *   ordering   As reap_wait().
  *   cost       As reap_wait().
- *   returns    0; -ESRCH: stale, nobody's name, or detached; otherwise as reap_wait().
+ *   returns    0; -ESRCH: stale, nobody's name, or detached; -EINVAL: also REAP_PEEK without REAP_NOHANG; otherwise as
+ *              reap_wait().
  */
 REAP_API int	reap_join(struct reap_handle handle, unsigned flags, struct reap_result *result);
 
 /*
  * reap_detach -- give the context to its adopter, now or when it ends.
  *
- *   context    Any.
+ *   context    A running context, or any OS thread.  One that has exited already is reaped here: if it is still on a CPU, the
+ *              caller meets the barrier.
  *   ownership  Nobody can wait for it afterwards.  A parent that waited for its last child gets -ECHILD.
  *   ordering   None.
- *   cost       No lock, no allocation; a system call only if a sleeping OS thread is woken.
+ *   cost       Atomic operations; no allocation.
  *   returns    0; -ESRCH: stale or detached already; -EBUSY: a collector has claimed it.
  */
 REAP_API int	reap_detach(struct reap_handle handle);
@@ -98,7 +100,7 @@ REAP_API int	reap_no_zombies(bool enable);
  *   ownership  While held, the descriptor stays after the reap: reap_peek() works, the handle does not go stale.
  *   ordering   None.
  *   cost       Atomic operations on the descriptor.
- *   returns    hold: 0; -ESRCH: stale.  release: 0; -ESRCH: not held (a check, not a guarantee).
+ *   returns    hold: 0; -ESRCH: stale; -EAGAIN: 4095 hold it already.  release: 0; -ESRCH: not held (a check, not a guarantee).
  */
 REAP_API int	reap_hold(struct reap_handle handle);
 REAP_API int	reap_release(struct reap_handle handle);

@@ -25,7 +25,7 @@ REAP_BEGIN_DECLS
  *   ownership  *worker is the thread's until reap_worker_stop().  `user' is the host's (reap_worker_user()).
  *   ordering   None.
  *   cost       Allocates.
- *   returns    0; -EINVAL; -EBUSY: this thread is a worker already; -ENOMEM; -EAGAIN: the domain's limit.
+ *   returns    0; -EINVAL; -EBUSY: this thread is a worker already; -ENOMEM.
  */
 REAP_API int	reap_worker_start(struct reap_domain *domain, void *user, struct reap_worker **worker);
 

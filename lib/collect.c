@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * collect.c: the reap.  Whoever comes here has claimed the context, or is the adopter that owes it, and has seen the post.
+ */
+#include <reap/atomic.h>
+
+#include "worker.h"
+
+void
+reap__result(struct reap_context *context, struct reap_result *result)
+{
+	result->handle = reap_context_handle(context);
+	result->user = context->user;
+	result->status = context->status;
+	if (reap__domain_of(context)->usage)
+		result->usage = *reap__usage(context);
+	else
+		result->usage = (struct reap_usage){ 0, 0, 0, 0 };
+}
+
+/* Exactly once, at the reap: the collector answers for what its child and all its descendants have used. */
+static void
+fold_usage(struct reap_context *dead, struct reap_context *collector)
+{
+	struct reap_usage *mine = reap__usage(collector), *its = reap__usage(dead);
+
+	mine->children_ns += its->run_ns + its->children_ns;
+	mine->children += 1 + its->children;
+}
+
+/*
+ * Free stack and descriptor.  collector: the context that does it, if it is one.  The order: what the embedder may still look
+ * at, the stack, the family, the limit, and the descriptor last.
+ */
+void
+reap__collect(struct reap_worker *worker, struct reap_context *context, struct reap_context *collector,
+    enum reap_payer payer, struct reap_result *result)
+{
+	struct reap_domain	*domain = reap__domain_of(context);
+	struct reap_context	*parent = context->parent;
+	struct reap__stack	*stack = context->stack;
+	struct reap_waiter	*sleeper = NULL;
+	uint64_t		 claim = REAP_LOAD_RELAXED(&context->claim), since = 0, tombstone = 0;
+
+	if (worker != NULL && worker->domain != domain)
+		worker = NULL;
+	if (REAP_UNLIKELY(domain->ledger_time))
+		since = domain->clock(domain->clock_arg);
+	if (result != NULL)
+		reap__result(context, result);
+	if (REAP_UNLIKELY(domain->usage) && collector != NULL && reap__domain_of(collector) == domain)
+		fold_usage(context, collector);
+	if (REAP_UNLIKELY(context->off_cpu != NULL))
+		context->off_cpu(context, context->status);
+	if (stack != NULL) {
+		reap__san_context_destroy(REAP__SAN(context->live));
+		context->live = NULL;
+		context->stack = NULL;
+		reap__stack_put(&domain->depot, worker != NULL ? &worker->cache : NULL, stack);
+		REAP__COUNT(domain, worker, ledger[payer].stacks);
+	}
+	if (parent != NULL && REAP__CLAIM_STATE(claim) != REAP__ADOPTED) {
+		bool listed = (reap__flags(context) & REAP__LISTED) != 0;
+
+		if (REAP_LIKELY(parent == collector)) {
+			if (listed) {
+				reap__inbox_take(&parent->inbox);
+				reap__inbox_unlink(&parent->inbox, context);
+			}
+			parent->kids--;
+		} else {
+			/* Only the parent may unlink: it finds a tombstone, which is one more reference until then. */
+			tombstone = listed;
+			sleeper = reap__let_go(worker, parent);
+		}
+	}
+	if (domain->limit != 0)
+		reap__limit_return(domain, worker);
+	REAP__COUNT(domain, worker, reaped);
+	REAP__COUNT(domain, worker, ledger[payer].contexts);
+	/* Release: pairs with the acquire of holders, joiners and the parent's sweep. */
+	REAP_STORE_RELEASE(&context->claim, REAP__CLAIM(REAP__CLAIM_GENERATION(claim), REAP__REAPED));
+	/* From here on the living reference is gone; children that live on, holds and the tombstone remain. */
+	reap__ref_add(worker, context, (uint64_t)context->kids + tombstone - REAP__REFS_ALIVE);
+	if (worker != NULL)
+		reap__descriptor_surplus(worker);
+	if (sleeper != NULL)
+		sleeper->ready(sleeper);
+	if (REAP_UNLIKELY(domain->ledger_time))
+		REAP__COUNT_N(domain, worker, ledger[payer].ns, domain->clock(domain->clock_arg) - since);
+}
+
+/*
+ * By the parent: unlink the tombstones of children that others have claimed, and fold their number into its own
+ * count.  Done once as many have gone as are left, so that the walk costs each of them a constant.
+ */
+void
+reap__sweep(struct reap_worker *worker, struct reap_context *parent)
+{
+	uint32_t		 gone = REAP__GONE_COUNT(REAP_LOAD_RELAXED(&parent->refs));
+	struct reap_context	*child, *next, *last;
+
+	if (gone < parent->kids / 2 && gone < (1u << 16))
+		return;
+	reap__inbox_take(&parent->inbox);
+	child = parent->inbox.corpses;
+	last = child != NULL ? child->prev : NULL;
+	for (; child != NULL; child = next) {
+		next = child == last ? NULL : child->next;
+		/* Acquire: pairs with the release of REAPED, or of whoever claimed it. */
+		if (REAP__CLAIM_STATE(REAP_LOAD_ACQUIRE(&child->claim)) == REAP__ZOMBIE)
+			continue;
+		reap__inbox_unlink(&parent->inbox, child);
+		reap__ref_add(worker, child, (uint64_t)-1);
+	}
+	parent->kids -= gone;
+	(void)REAP_ADD_RELAXED(&parent->refs, gone - gone * REAP__GONE);
+}

@@ -1,0 +1,286 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * context.c: making a context, and looking at one.
+ */
+#include <errno.h>
+
+#include <reap/atomic.h>
+
+#include "arch/md.h"
+#include "worker.h"
+
+#define GENERATIONS	(UINT64_C(1) << 16)	/* that a worker takes from the domain's counter at a time */
+
+static uint64_t
+generation_next(struct reap_domain *domain, struct reap_worker *worker)
+{
+	if (worker == NULL)
+		return REAP_ADD_RELAXED(&domain->generation, 1) - 1;
+	if (worker->generation == worker->generations) {
+		worker->generations = REAP_ADD_RELAXED(&domain->generation, GENERATIONS);
+		worker->generation = worker->generations - GENERATIONS;
+	}
+	return worker->generation++;
+}
+
+/* All of a descriptor but its stack.  The claim comes last: from there on walkers and holders see it. */
+void
+reap__context_init(struct reap_domain *domain, struct reap_worker *worker, struct reap_context *context, uint32_t flags)
+{
+	context->sp = NULL;
+	reap_completion_init(&context->done);
+	REAP_STORE_RELAXED(&context->flags, flags);
+	context->kids = 0;
+	context->live = NULL;
+	context->stack = NULL;
+	context->parent = worker != NULL && !(flags & REAP__BASE) ? worker->current : NULL;
+	context->next = NULL;
+	context->prev = NULL;
+	REAP_STORE_RELAXED(&context->inbox.head, 0);
+	context->inbox.corpses = NULL;
+	context->adopter = context->parent != NULL ? context->parent->adopter : NULL;
+	context->user = NULL;
+	context->off_cpu = NULL;
+	context->status = 0;
+	if (domain->usage)
+		*reap__usage(context) = (struct reap_usage){ 0, 0, 0, 0 };
+	/* Release: pairs with the acquire of a holder's or walker's load of the claim. */
+	REAP_STORE_RELEASE(&context->claim, REAP__CLAIM(generation_next(domain, worker), REAP__LIVE));
+	/* Release: pairs with the acquire in hold(): who gets a reference to this life sees this life's claim. */
+	REAP_STORE_RELEASE(&context->refs, REAP__REFS_ALIVE);
+}
+
+/* The part of a create that may fail has succeeded: stack and descriptor are there. */
+static void
+assemble(struct reap_domain *domain, struct reap_worker *worker, struct reap_context *context, struct reap__stack *stack,
+    reap_entry *entry, void *arg, uint32_t flags)
+{
+	struct reap__live *live;
+
+	reap__san_stack_reuse(stack->lo, (size_t)(stack->top - stack->lo));
+	reap__context_init(domain, worker, context, flags);
+	live = (struct reap__live *)(void *)(stack->top - ((sizeof(*live) + 15) & ~(size_t)15));
+	live->entry = entry;
+	live->arg = arg;
+	live->listeners = NULL;
+	live->group = NULL;
+	live->home = flags & REAP__PINNED ? worker : NULL;
+	live->claimed = NULL;
+	live->waiting = false;
+	reap__san_context_create(REAP__SAN(live), stack->lo, (size_t)(stack->top - stack->lo));
+	context->live = live;
+	context->stack = stack;
+	context->sp = reap_md_make(live, reap__entry);
+	REAP_STORE_RELAXED(&stack->owner, context);	/* no order: a lookup is a snapshot */
+	if (context->adopter != NULL) {
+		reap__adopter_ref(context->adopter);
+		context->flags |= REAP__SUB_ADOPTED;
+	}
+	if (REAP_LIKELY(context->parent != NULL)) {
+		/* Settle what others have let go before its count could overflow, or its tombstones could pile up. */
+		if (REAP_UNLIKELY(REAP__GONE_COUNT(REAP_LOAD_RELAXED(&context->parent->refs)) >= REAP__GONE_SWEEP))
+			reap__sweep(worker, context->parent);
+		context->parent->kids++;
+	}
+	REAP__COUNT(domain, worker, created);
+}
+
+static int
+make(struct reap_domain *domain, struct reap_worker *worker, size_t stack_size, void *memory,
+    const struct reap_stack_ops *ops, bool privileged, struct reap_context **context, struct reap__stack **stack)
+{
+	int error = 0;
+
+	if (domain->limit != 0 && (error = reap__limit_take(domain, worker, privileged)) != 0)
+		return error;
+	*context = reap__descriptor_get(domain, worker);
+	if (*context == NULL)
+		error = -ENOMEM;
+	else if (memory != NULL)
+		error = reap__stack_adopt(&domain->depot, memory, stack_size, stack);
+	else
+		error = reap__stack_get(&domain->depot, worker != NULL ? &worker->cache : NULL, stack_size, ops, stack);
+	if (REAP_LIKELY(error == 0))
+		return 0;
+	if (*context != NULL)
+		reap__descriptor_put(domain, worker, *context);
+	if (domain->limit != 0)
+		reap__limit_return(domain, worker);
+	return error;
+}
+
+static uint32_t
+policy_flags(const struct reap_domain *domain, enum reap_policy policy, enum reap_notify notify)
+{
+	if (policy == REAP_POLICY_DEFAULT)
+		policy = domain->policy;
+	if (notify == REAP_NOTIFY_DEFAULT)
+		notify = domain->notify;
+	return (uint32_t)policy << REAP__POLICY_SHIFT | REAP__NEW | (notify == REAP_NOTIFY_EARLY ? REAP__EARLY : 0);
+}
+
+int
+reap_spawn(struct reap_worker *worker, reap_entry *entry, void *arg, struct reap_context **out)
+{
+	struct reap_domain	*domain;
+	struct reap_context	*context;
+	struct reap__stack	*stack;
+	int			 error;
+
+	if (worker == NULL || entry == NULL || out == NULL)
+		return -EINVAL;
+	domain = worker->domain;
+	if (domain->policy == REAP_POLICY_THREAD && !reap__reaper_runs(domain))
+		return -EINVAL;
+	error = make(domain, worker, 0, NULL, NULL, false, &context, &stack);
+	if (error != 0)
+		return error;
+	assemble(domain, worker, context, stack, entry, arg,
+	    policy_flags(domain, REAP_POLICY_DEFAULT, REAP_NOTIFY_DEFAULT));
+	*out = context;
+	return 0;
+}
+
+static int
+check(const struct reap_domain *domain, const struct reap_worker *worker, const struct reap_context_options *options)
+{
+	unsigned known = REAP_CONTEXT_DETACHED | REAP_CONTEXT_PRIVILEGED | REAP_CONTEXT_PINNED;
+	enum reap_policy policy = options->policy != REAP_POLICY_DEFAULT ? options->policy : domain->policy;
+
+	if (options->size != sizeof(*options) || options->entry == NULL || (options->flags & ~known) != 0 ||
+	    (unsigned)options->policy > REAP_POLICY_THREAD || (unsigned)options->notify > REAP_NOTIFY_EARLY ||
+	    (options->stack != NULL && (options->stack_ops != NULL || options->stack_size == 0)) ||
+	    (options->stack_ops != NULL && (options->stack_ops->alloc == NULL || options->stack_ops->free == NULL)) ||
+	    (options->adopter != NULL && options->adopter->domain != domain) ||
+	    (policy == REAP_POLICY_THREAD && !reap__reaper_runs(domain)))
+		return -EINVAL;
+	if (options->flags & REAP_CONTEXT_PINNED && worker == NULL)
+		return -EPERM;
+	return 0;
+}
+
+int
+reap_context_create(struct reap_domain *domain, const struct reap_context_options *options, struct reap_context **out)
+{
+	struct reap_worker	*worker;
+	struct reap_context	*context;
+	struct reap__stack	*stack;
+	uint32_t		 flags;
+	int			 error;
+
+	if (domain == NULL || options == NULL || out == NULL)
+		return -EINVAL;
+	worker = reap__worker_in(domain);
+	if ((error = check(domain, worker, options)) != 0)
+		return error;
+	if (options->group != NULL && (error = reap__group_join(options->group)) != 0)
+		return error;
+	error = make(domain, worker, options->stack_size, options->stack, options->stack_ops,
+	    (options->flags & REAP_CONTEXT_PRIVILEGED) != 0, &context, &stack);
+	if (error != 0) {
+		if (options->group != NULL)
+			reap__group_unjoin(options->group);
+		return error;
+	}
+	flags = policy_flags(domain, options->policy, options->notify) |
+	    (options->flags & REAP_CONTEXT_PINNED ? REAP__PINNED : 0) |
+	    (options->group != NULL ? REAP__GROUPED : 0) |
+	    (options->stack != NULL || options->stack_ops != NULL ? REAP__BORROWED : 0);
+	assemble(domain, worker, context, stack, options->entry, options->arg, flags);
+	context->user = options->user;
+	context->off_cpu = options->off_cpu;
+	context->live->group = options->group;
+	if (flags & REAP__PINNED)
+		(void)REAP_ADD_RELAXED(&worker->pinned, 1);
+	if (options->adopter != NULL)
+		reap__adopter_name(context, options->adopter);
+	if (options->flags & REAP_CONTEXT_DETACHED || options->group != NULL) {
+		/* Nobody knows it yet, and it was never anybody's child: the counts are simply taken back. */
+		if (context->parent != NULL)
+			context->parent->kids--;
+		context->parent = NULL;
+		REAP_STORE_RELAXED(&context->claim,
+		    REAP__CLAIM(REAP__CLAIM_GENERATION(context->claim), REAP__ADOPTED));
+		REAP__COUNT(domain, worker, detached);
+	}
+	*out = context;
+	return 0;
+}
+
+struct reap_handle
+reap_context_handle(const struct reap_context *context)
+{
+	return (struct reap_handle){ (uintptr_t)context, REAP__CLAIM_GENERATION(REAP_LOAD_RELAXED(&context->claim)) };
+}
+
+void *
+reap_context_user(const struct reap_context *context)
+{
+	return context->user;
+}
+
+void
+reap_context_set_user(struct reap_context *context, void *user)
+{
+	context->user = user;
+}
+
+struct reap_domain *
+reap_context_domain(const struct reap_context *context)
+{
+	return reap__domain_of(context);
+}
+
+struct reap_context *
+reap_context_parent(const struct reap_context *context)
+{
+	return context->parent;
+}
+
+enum reap_policy
+reap_context_policy(const struct reap_context *context)
+{
+	return REAP__POLICY_OF(reap__flags(context));
+}
+
+enum reap_state
+reap_context_state(const struct reap_context *context)
+{
+	/* Acquire: pairs with the release of EXITED in die(). */
+	uint32_t flags = REAP_LOAD_ACQUIRE(&context->flags);
+
+	if (REAP_LOAD_RELAXED(&context->claim) == 0)
+		return REAP_STATE_NONE;
+	if (flags & REAP__EXITED)
+		return reap_completion_posted(&context->done) ? REAP_STATE_ZOMBIE : REAP_STATE_EXITING;
+	if (REAP_LOAD_RELAXED(&context->sp) == NULL)
+		return REAP_STATE_RUNNING;
+	return flags & REAP__NEW ? REAP_STATE_NEW : REAP_STATE_SUSPENDED;
+}
+
+struct reap_worker *
+reap_context_pinned(const struct reap_context *context)
+{
+	uint32_t flags = reap__flags(context);
+
+	return (flags & (REAP__PINNED | REAP__BASE)) != 0 && context->live != NULL ? context->live->home : NULL;
+}
+
+struct reap_context **
+reap_context_link(struct reap_context *context)
+{
+	return &context->next;
+}
+
+int
+reap_context_stack(const struct reap_context *context, const void **lo, const void **sp, const void **hi)
+{
+	struct reap__stack *stack = context->stack;
+
+	if (stack == NULL)
+		return -ENOENT;
+	*lo = stack->lo;
+	*sp = context->sp;
+	*hi = stack->top;
+	return 0;
+}

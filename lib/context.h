@@ -1,0 +1,220 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * context.h: the descriptor of a context, and the words that decide its fate.
+ *
+ * The descriptor is what is left of a thin zombie: 128 bytes, two cache lines.  The first line is what a life on one worker
+ * touches, the second is its place in the family.  What is needed only while the context has a stack lies on that stack
+ * (struct reap__live).
+ *
+ * Invariants are cited as [n], by their numbers in docs/design.md.
+ *
+ * The claim: generation << 8 | one of these.  One atomic transition makes somebody the collector [5].
+ *
+ *	             wait, join              (the collector meets the barrier: done)
+ *	   LIVE ----------------> CLAIMED ------------------------------------------> REAPED --> FREE
+ *	    | |                    ^   ^                                               ^ (kept while held, or listed)
+ *	    | '---exit---> ZOMBIE -'   |  peek puts it back                            |
+ *	    |                |  wait, join, wait_any                                   |
+ *	    | detach         | detach; the parent ends                                 |
+ *	    '----------------'-----> ADOPTED ------------------drain-------------------'
+ */
+#ifndef REAP_LIB_CONTEXT_H
+#define REAP_LIB_CONTEXT_H
+
+#include <reap/completion.h>
+#include <reap/context.h>
+#include <reap/stats.h>
+#include <reap/wait.h>
+
+#include "sanitize.h"
+#include "stack/stack.h"
+
+enum reap__claim {
+	REAP__FREE,		/* no context; the whole word is 0, so that a page given back reads as FREE */
+	REAP__LIVE,		/* nobody has asked for it yet */
+	REAP__CLAIMED,		/* a collector waits for it, or is freeing it */
+	REAP__ZOMBIE,		/* exited, its parent's to collect */
+	REAP__ADOPTED,		/* its adopter's to reap, now or when it ends */
+	REAP__REAPED		/* collected; the descriptor stays for a holder, a list or a child */
+};
+
+#define REAP__CLAIM(generation, state)	((uint64_t)(generation) << 8 | (uint64_t)(state))
+#define REAP__CLAIM_STATE(claim)	((enum reap__claim)((claim) & 0xff))
+#define REAP__CLAIM_GENERATION(claim)	((claim) >> 8)
+
+/*
+ * The reasons why a descriptor's memory stays, in one word:
+ *
+ *	bits  0-31	references: REAP__REFS_ALIVE until it is reaped, then the children not yet let go, holds, tombstones
+ *	bits 32-43	of these, holds
+ *	bits 44-63	children that others than the parent have let go, since the parent last folded them into `kids'
+ *
+ * A parent counts its children in `kids' with plain stores; only others touch this word, and the reap settles the balance.
+ */
+#define REAP__REFS_ALIVE		(UINT64_C(1) << 30)
+#define REAP__REFS(refs)		((uint32_t)(refs))
+#define REAP__HOLD			(UINT64_C(1) << 32 | 1)
+#define REAP__HOLDS_MAX			0xfffu
+#define REAP__HOLDS(refs)		((unsigned)((refs) >> 32) & REAP__HOLDS_MAX)
+#define REAP__GONE			(UINT64_C(1) << 44)
+#define REAP__GONE_COUNT(refs)		((uint32_t)((refs) >> 44))
+#define REAP__GONE_SWEEP		32u	/* the parent settles at its next create: long before 20 bits overflow */
+
+/* flags; written by the context's owner before it is shared, except EXITED */
+#define REAP__BASE		0x001u	/* a worker's base context */
+#define REAP__PINNED		0x002u
+#define REAP__GROUPED		0x004u	/* live->group */
+#define REAP__BORROWED		0x008u	/* the stack is the embedder's: it goes whole to the collector */
+#define REAP__NO_ZOMBIES	0x010u	/* as a parent; by itself, read by its children */
+#define REAP__EXITED		0x020u	/* the status is valid; released after it */
+#define REAP__LISTED		0x040u	/* on its parent's inbox; by itself before the post */
+#define REAP__NEW		0x080u	/* has not run yet */
+#define REAP__EARLY		0x100u	/* tell the heir at exit */
+#define REAP__SUB_ADOPTED	0x200u	/* holds a reference on its adopter */
+#define REAP__POLICY_SHIFT	12	/* enum reap_policy */
+#define REAP__POLICY_OF(flags)	((enum reap_policy)((flags) >> REAP__POLICY_SHIFT & 7))
+
+/*
+ * What somebody owes: the dead children of a parent, the corpses of an adopter.  Many push, one takes.
+ *
+ *	head	0		nothing has come
+ *		context		the newest, linked by `next' to the older ones
+ *		waiter | 1	the taker sleeps
+ *		KICKED		nothing has come, but the taker must look again
+ *		CLOSED		the taker has ended: ask its heir
+ */
+struct reap__inbox {
+	uintptr_t		 head;		/* any thread */
+	struct reap_context	*corpses;	/* taken out of head, oldest first, a ring by next and prev; the taker only */
+};
+
+#define REAP__INBOX_WAITER	((uintptr_t)1)
+#define REAP__INBOX_KICKED	((uintptr_t)2)
+#define REAP__INBOX_CLOSED	((uintptr_t)4)
+
+struct reap__live;
+
+struct reap_context {
+	void			*sp;		/* stopped: where; NULL: running or dead.  Who switches */
+	struct reap_completion	 done;		/* off the CPU */
+	uint64_t		 claim;		/* any thread, by compare-and-swap */
+	uint64_t		 refs;		/* any thread, by addition */
+	uint32_t		 flags;		/* REAP__*; see there */
+	uint32_t		 kids;		/* children spawned, less those collected by itself; itself only */
+	struct reap__live	*live;		/* on the stack, or in the worker for a base; NULL: thin */
+	struct reap__stack	*stack;		/* its owner; the landing or the collector takes it away */
+	struct reap_context	*parent;	/* constant */
+
+	struct reap_context	*next;		/* live: the host's link.  Dead: the list it is on.  Free: the next free one */
+	struct reap_context	*prev;		/* live: the context that claimed it, for -EDEADLK.  Dead: the list */
+	struct reap__inbox	 inbox;		/* as a parent */
+	struct reap_adopter	*adopter;	/* heir; itself and its creator */
+	void			*user;		/* the embedder's */
+	void		       (*off_cpu)(struct reap_context *, intptr_t);
+	intptr_t		 status;	/* itself, before EXITED */
+};
+
+_Static_assert(sizeof(void *) != 8 || sizeof(struct reap_context) == 128, "a thin zombie is two cache lines");
+
+/* Sleepers that an end has woken: readied early, or after the post. */
+#define REAP__TOLD_MAX		3
+
+struct reap__told {
+	struct reap_waiter	*who[REAP__TOLD_MAX];	/* NULL behind the last */
+};
+
+/* What is known of a context only while it has a stack.  At the top of that stack; in the worker for a base context. */
+struct reap__live {
+	reap_entry		*entry;
+	void			*arg;
+	struct reap_exit_listener *listeners;	/* newest first */
+	struct reap_group	*group;
+	struct reap_worker	*home;		/* PINNED, BASE: the only worker that runs it */
+	struct reap_context	*claimed;	/* whom it waits for, having claimed it; itself */
+	bool			 waiting;	/* in a wait of any kind: must not be destroyed unless it can be taken back */
+	struct reap__told	 told;		/* THREAD: whom the reaper thread tells after the post; the landing */
+	REAP__SAN_FIELD
+};
+
+/* The descriptors of a domain lie in slabs of this size and alignment, behind a header. */
+#define REAP__SLAB_SIZE		((size_t)1 << 20)
+
+struct reap__descriptors {			/* the header */
+	struct reap_domain	*domain;	/* constant */
+	struct reap__descriptors *next;		/* the domain's other slabs; constant once linked */
+	uint32_t		 stride;	/* bytes from one descriptor to the next; constant */
+	uint32_t		 capacity;	/* constant */
+	uint32_t		 carved;	/* how many have ever been given out; under the domain's lock, read by walkers */
+	uint32_t		 free;		/* scratch of trim */
+};
+
+/* Which domain does a descriptor belong to?  The slab knows: it spares every zombie a pointer. */
+static inline struct reap_domain *
+reap__domain_of(const struct reap_context *context)
+{
+	return ((struct reap__descriptors *)((uintptr_t)context & ~(uintptr_t)(REAP__SLAB_SIZE - 1)))->domain;
+}
+
+static inline struct reap_context *
+reap__context_of(struct reap_completion *done)
+{
+	return (struct reap_context *)((char *)done - offsetof(struct reap_context, done));
+}
+
+static inline uint32_t
+reap__flags(const struct reap_context *context)
+{
+	return REAP_LOAD_RELAXED(&context->flags);
+}
+
+static inline void
+reap__set_flags(struct reap_context *context, uint32_t set)
+{
+	/* No atomic addition: there is one writer at a time, the context itself or who makes, ends or collects it. */
+	REAP_STORE_RELAXED(&context->flags, REAP_LOAD_RELAXED(&context->flags) | set);
+}
+
+/* Usage lies behind the descriptor, in domains that keep it. */
+static inline struct reap_usage *
+reap__usage(struct reap_context *context)
+{
+	return (struct reap_usage *)(context + 1);
+}
+
+/* context.c */
+void			 reap__context_init(struct reap_domain *, struct reap_worker *, struct reap_context *, uint32_t flags);
+
+/* descriptor.c */
+struct reap_context	*reap__descriptor_get(struct reap_domain *domain, struct reap_worker *worker);
+void			 reap__descriptor_put(struct reap_domain *domain, struct reap_worker *worker, struct reap_context *);
+void			 reap__descriptor_surplus(struct reap_worker *worker);
+void			 reap__descriptor_donate(struct reap_worker *worker);
+void			 reap__descriptor_trim(struct reap_domain *domain, struct reap_worker *worker);
+void			 reap__descriptor_fini(struct reap_domain *domain);
+void			 reap__ref_add(struct reap_worker *worker, struct reap_context *context, uint64_t n);
+
+/* inbox.c */
+bool			 reap__inbox_push(struct reap__inbox *, struct reap_context *, struct reap_waiter **sleeper);
+void			 reap__inbox_take(struct reap__inbox *);
+bool			 reap__inbox_await(struct reap__inbox *, struct reap_waiter *);
+bool			 reap__inbox_unawait(struct reap__inbox *, struct reap_waiter *);
+struct reap_waiter	*reap__inbox_kick(struct reap__inbox *);
+struct reap_waiter	*reap__inbox_close(struct reap__inbox *);
+void			 reap__inbox_append(struct reap__inbox *, struct reap_context *);
+void			 reap__inbox_unlink(struct reap__inbox *, struct reap_context *);
+
+/* exit.c: the end of a context, up to the post */
+void			 reap__bequeath(struct reap_context *, struct reap__told *);
+struct reap_waiter	*reap__to_adopter(struct reap_context *);
+struct reap_waiter	*reap__let_go(struct reap_worker *, struct reap_context *parent);
+void			 reap__disinherit(struct reap_worker *, struct reap_context *);
+void			 reap__ended(struct reap_worker *, struct reap_context *, struct reap__told *);
+void			 reap__entry(void *pass);
+
+/* collect.c: the reap */
+void			 reap__result(struct reap_context *, struct reap_result *);
+void			 reap__collect(struct reap_worker *, struct reap_context *, struct reap_context *collector,
+			    enum reap_payer, struct reap_result *);
+void			 reap__sweep(struct reap_worker *, struct reap_context *parent);
+
+#endif

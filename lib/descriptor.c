@@ -1,0 +1,258 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * descriptor.c: the memory of descriptors.
+ *
+ * Descriptors lie in slabs that are never unmapped while their domain lives: a stale handle may be looked up at any time,
+ * and finds a word that is no claim of its generation [12].  Free ones wait on their worker's list, then on the domain's.
+ * Slabs without a live descriptor give their pages back on trim and then read as zero, which no generation matches.
+ */
+#include <reap/atomic.h>
+
+#include "context.h"
+#include "os/os.h"
+#include "worker.h"
+
+#define BATCH		32u		/* descriptors moved between a worker and the domain at a time: 4 KiB */
+#define KEEP		(2 * BATCH)	/* a worker hands a batch on above this many */
+
+static size_t
+header_size(size_t stride)
+{
+	return (sizeof(struct reap__descriptors) + stride - 1) / stride * stride;
+}
+
+static struct reap_context *
+descriptor_at(struct reap__descriptors *slab, uint32_t i)
+{
+	return (struct reap_context *)(void *)((char *)slab + header_size(slab->stride) + (size_t)i * slab->stride);
+}
+
+static struct reap__descriptors *
+slab_of(struct reap_context *context)
+{
+	return (struct reap__descriptors *)((uintptr_t)context & ~(uintptr_t)(REAP__SLAB_SIZE - 1));
+}
+
+/* A new slab, under the domain's lock.  Maps twice the size and gives the unaligned ends back. */
+static struct reap__descriptors *
+slab_new(struct reap_domain *domain)
+{
+	struct reap__descriptors *slab;
+	size_t		 stride = sizeof(struct reap_context) + (domain->usage ? 64 : 0);
+	void		*base;
+	uintptr_t	 lo, at;
+
+	_Static_assert(sizeof(struct reap_usage) <= 64, "the usage of a context fits behind its descriptor");
+	if (reap__os_map(2 * REAP__SLAB_SIZE, &base) != 0)
+		return NULL;
+	lo = (uintptr_t)base;
+	at = (lo + REAP__SLAB_SIZE - 1) & ~(uintptr_t)(REAP__SLAB_SIZE - 1);
+	/* Giving back may fail for want of mappings: then addresses are wasted, nothing else. */
+	if (at > lo)
+		(void)reap__os_unmap(base, at - lo);
+	if (lo + REAP__SLAB_SIZE > at)
+		(void)reap__os_unmap((void *)(at + REAP__SLAB_SIZE), lo + REAP__SLAB_SIZE - at);
+	slab = (struct reap__descriptors *)at;
+	slab->domain = domain;
+	slab->stride = (uint32_t)stride;
+	slab->capacity = (uint32_t)((REAP__SLAB_SIZE - header_size(stride)) / stride);
+	slab->next = domain->slabs;
+	/* pairs with the acquire load in reap_domain_for_each(): a walker must not see the slab before its header. */
+	REAP_STORE_RELEASE(&domain->slabs, slab);
+	domain->carving = slab;
+	return slab;
+}
+
+/* One never used descriptor, under the domain's lock. */
+static struct reap_context *
+carve(struct reap_domain *domain)
+{
+	struct reap__descriptors *slab = domain->carving;
+
+	if (slab == NULL || slab->carved == slab->capacity) {
+		for (slab = domain->slabs; slab != NULL && slab->carved == slab->capacity; slab = slab->next)
+			continue;
+		if (slab == NULL && (slab = slab_new(domain)) == NULL)
+			return NULL;
+		domain->carving = slab;
+	}
+	/* A walker that reads the old count misses a descriptor that is being made; the new one reads zeroes: FREE. */
+	REAP_STORE_RELAXED(&slab->carved, slab->carved + 1);
+	return descriptor_at(slab, slab->carved - 1);
+}
+
+static struct reap_context *
+take_one(struct reap_domain *domain)
+{
+	struct reap_context *context = domain->descriptors;
+
+	if (context == NULL)
+		return carve(domain);
+	domain->descriptors = context->next;
+	domain->ndescriptors--;
+	return context;
+}
+
+/* NULL: no memory. */
+struct reap_context *
+reap__descriptor_get(struct reap_domain *domain, struct reap_worker *worker)
+{
+	struct reap_context *context;
+
+	if (REAP_LIKELY(worker != NULL && (context = worker->descriptors) != NULL)) {
+		worker->descriptors = context->next;
+		worker->ndescriptors--;
+		return context;
+	}
+	pthread_mutex_lock(&domain->lock);
+	context = take_one(domain);
+	for (unsigned i = 1; worker != NULL && context != NULL && i < BATCH; i++) {
+		struct reap_context *more = take_one(domain);
+
+		if (more == NULL)
+			break;
+		more->next = worker->descriptors;
+		worker->descriptors = more;
+		worker->ndescriptors++;
+	}
+	pthread_mutex_unlock(&domain->lock);
+	return context;
+}
+
+static void
+hand_on(struct reap_worker *worker, unsigned n)
+{
+	struct reap_domain *domain = worker->domain;
+
+	pthread_mutex_lock(&domain->lock);
+	for (; n > 0 && worker->descriptors != NULL; n--) {
+		struct reap_context *context = worker->descriptors;
+
+		worker->descriptors = context->next;
+		worker->ndescriptors--;
+		context->next = domain->descriptors;
+		domain->descriptors = context;
+		domain->ndescriptors++;
+	}
+	pthread_mutex_unlock(&domain->lock);
+}
+
+/*
+ * Nobody refers to the descriptor any more.  On a worker this takes no lock: the last reference to a dead parent may be
+ * dropped by the exit of a child [10].  Surplus is handed on by collectors, in reap__descriptor_surplus().
+ */
+void
+reap__descriptor_put(struct reap_domain *domain, struct reap_worker *worker, struct reap_context *context)
+{
+	if (REAP_LIKELY(worker != NULL)) {
+		context->next = worker->descriptors;
+		worker->descriptors = context;
+		worker->ndescriptors++;
+		return;
+	}
+	pthread_mutex_lock(&domain->lock);
+	context->next = domain->descriptors;
+	domain->descriptors = context;
+	domain->ndescriptors++;
+	pthread_mutex_unlock(&domain->lock);
+}
+
+/* On the reaping side, which may lock: what a worker has too many of serves the others. */
+void
+reap__descriptor_surplus(struct reap_worker *worker)
+{
+	if (REAP_UNLIKELY(worker->ndescriptors > KEEP))
+		hand_on(worker, BATCH);
+}
+
+void
+reap__descriptor_donate(struct reap_worker *worker)
+{
+	hand_on(worker, worker->ndescriptors);
+}
+
+/* Slabs all of whose descriptors are free give their pages back; the header's page stays. */
+void
+reap__descriptor_trim(struct reap_domain *domain, struct reap_worker *worker)
+{
+	struct reap__descriptors *slab;
+	struct reap_context	*context, **link;
+	size_t			 page = reap__os_page();
+
+	if (worker != NULL)
+		reap__descriptor_donate(worker);
+	pthread_mutex_lock(&domain->lock);
+	for (slab = domain->slabs; slab != NULL; slab = slab->next)
+		slab->free = 0;
+	for (context = domain->descriptors; context != NULL; context = context->next)
+		slab_of(context)->free++;
+	for (link = &domain->descriptors; (context = *link) != NULL;) {
+		if (slab_of(context)->free == slab_of(context)->carved) {
+			*link = context->next;
+			domain->ndescriptors--;
+		} else
+			link = &context->next;
+	}
+	for (slab = domain->slabs; slab != NULL; slab = slab->next) {
+		if (slab->carved == 0 || slab->free != slab->carved)
+			continue;
+		REAP_STORE_RELAXED(&slab->carved, 0);
+		/* On failure the pages stay, still free: they are carved anew before another slab is mapped. */
+		(void)reap__os_decommit((char *)slab + page, REAP__SLAB_SIZE - page);
+		domain->carving = slab;
+	}
+	pthread_mutex_unlock(&domain->lock);
+}
+
+void
+reap__descriptor_fini(struct reap_domain *domain)
+{
+	while (domain->slabs != NULL) {
+		struct reap__descriptors *slab = domain->slabs;
+
+		domain->slabs = slab->next;
+		(void)reap__os_unmap(slab, REAP__SLAB_SIZE);
+	}
+}
+
+/*
+ * Add n to the reasons why the descriptor stays (n may be negative, in two's complement); with the last one it is free.
+ * The context may not be touched afterwards.
+ */
+void
+reap__ref_add(struct reap_worker *worker, struct reap_context *context, uint64_t n)
+{
+	struct reap_domain *domain = reap__domain_of(context);
+
+	/* Acquire and release; pairs with itself in whoever drops another reference: the last one frees, and must not do so
+	 * before the others have finished reading. */
+	if (REAP__REFS(REAP_ADD_ACQ_REL(&context->refs, n)) != 0)
+		return;
+	if (context->flags & REAP__SUB_ADOPTED)
+		reap__adopter_unref(context->adopter);
+	/* FREE, with no generation: a stale handle finds nothing that it could match [12]. */
+	REAP_STORE_RELAXED(&context->claim, 0);
+	reap__descriptor_put(domain, worker != NULL && worker->domain == domain ? worker : NULL, context);
+}
+
+size_t
+reap_domain_for_each(struct reap_domain *domain, void (*visit)(struct reap_context *, void *), void *arg)
+{
+	struct reap__descriptors *slab;
+	size_t			 n = 0;
+
+	/* pairs with the release store in slab_new(): the header is there. */
+	for (slab = REAP_LOAD_ACQUIRE(&domain->slabs); slab != NULL; slab = slab->next)
+		for (uint32_t i = 0, end = REAP_LOAD_RELAXED(&slab->carved); i < end; i++) {
+			struct reap_context *context = descriptor_at(slab, i);
+			/* pairs with the release store of the claim in create: who is seen live is seen made. */
+			uint64_t	     claim = REAP_LOAD_ACQUIRE(&context->claim);
+
+			if (claim == 0 || REAP__CLAIM_STATE(claim) == REAP__REAPED)
+				continue;
+			n++;
+			if (visit != NULL)
+				visit(context, arg);
+		}
+	return n;
+}

@@ -1,0 +1,328 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * exit.c: the end of a context, up to the post.
+ *
+ *	reap_exit()	on the dying stack	listeners, heirs, the slot, the final switch
+ *	reap__ended()	on the next stack	the stack's policy, the post, the notification
+ */
+#include <errno.h>
+
+#include <reap/atomic.h>
+
+#include "worker.h"
+
+/* The heir of last resort takes over.  Returns who slept there. */
+struct reap_waiter *
+reap__to_adopter(struct reap_context *context)
+{
+	struct reap_domain	*domain = reap__domain_of(context);
+	struct reap_adopter	*adopter = context->adopter;
+	struct reap_waiter	*sleeper;
+
+	for (;; adopter = adopter->heir) {
+		if (adopter == NULL)
+			adopter = &domain->adopter;
+		/* Counted first: a drain may be done with it before the push returns, and the gauge must not pass below 0. */
+		(void)REAP_ADD_RELAXED(&adopter->handed, 1);
+		if (reap__inbox_push(&adopter->inbox, context, &sleeper))
+			return sleeper;
+		(void)REAP_ADD_RELAXED(&adopter->handed, (uint64_t)-1);
+	}
+}
+
+/*
+ * Somebody else than the parent has taken a child off its hands.  Counted, then kicked: a parent in wait_any that sees the
+ * kick sees the count.  Dropping the reference comes last: the parent may be nothing but this descriptor.
+ */
+struct reap_waiter *
+reap__let_go(struct reap_worker *worker, struct reap_context *parent)
+{
+	struct reap_waiter *sleeper;
+
+	(void)REAP_ADD_RELAXED(&parent->refs, REAP__GONE);
+	sleeper = reap__inbox_kick(&parent->inbox);
+	/* A sleeper is the parent itself, which stays until it is readied; the caller does that. */
+	reap__ref_add(worker, parent, (uint64_t)-1);
+	return sleeper;
+}
+
+static void
+tell(struct reap__told *told, struct reap_waiter *sleeper)
+{
+	unsigned i = 0;
+
+	if (sleeper == NULL)
+		return;
+	while (told->who[i] != NULL)	/* there is room: one parent, one adopter, one collector at most */
+		i++;
+	told->who[i] = sleeper;
+}
+
+static void
+ready_all(struct reap__told *told)
+{
+	for (unsigned i = 0; i < REAP__TOLD_MAX && told->who[i] != NULL; i++)
+		told->who[i]->ready(told->who[i]);
+}
+
+/* One transition decides who gets the corpse [5]; then the heir finds it in its inbox.  On the exiting stack, never blocks. */
+void
+reap__bequeath(struct reap_context *context, struct reap__told *told)
+{
+	struct reap_context	*parent = context->parent;
+	struct reap_waiter	*sleeper = NULL;
+	/* Acquire: pairs with the claims of collectors and detachers, as all accesses to `claim' here do; the last writer's
+	 * view of the context happens before ours. */
+	uint64_t		 claim = REAP_LOAD_ACQUIRE(&context->claim), generation = REAP__CLAIM_GENERATION(claim);
+	uint64_t		 zombie = REAP__CLAIM(generation, REAP__ZOMBIE), adopted = REAP__CLAIM(generation, REAP__ADOPTED);
+
+	while (REAP__CLAIM_STATE(claim) == REAP__LIVE) {
+		bool unwanted = parent != NULL && (reap__flags(parent) & REAP__NO_ZOMBIES) != 0;
+
+		/* Release: pairs with the acquire of the collector that claims it now. */
+		if (!REAP_CAS_ACQ_REL(&context->claim, &claim, unwanted ? adopted : zombie))
+			continue;
+		if (unwanted) {
+			tell(told, reap__let_go(reap_worker_self(), parent));
+			tell(told, reap__to_adopter(context));
+			return;
+		}
+		if (parent == NULL)
+			return;
+		if (reap__inbox_push(&parent->inbox, context, &sleeper)) {
+			/* Read after the post by a collector that is not the parent: it leaves a tombstone on the list. */
+			reap__set_flags(context, REAP__LISTED);
+			tell(told, sleeper);
+			return;
+		}
+		/* The parent ended first.  A joiner may have claimed us meanwhile: then it reaps, and lets the parent go. */
+		if (REAP_CAS_ACQ_REL(&context->claim, &zombie, adopted)) {
+			REAP__COUNT(reap__domain_of(context), reap__worker_in(reap__domain_of(context)), orphans);
+			tell(told, reap__let_go(reap_worker_self(), parent));
+			tell(told, reap__to_adopter(context));
+		}
+		return;
+	}
+	if (REAP__CLAIM_STATE(claim) == REAP__ADOPTED)
+		tell(told, reap__to_adopter(context));
+	/* CLAIMED: the collector sleeps on the completion, or will look at it. */
+}
+
+/* A parent ends: what it has not collected goes to the adopter, what still lives will find the inbox closed. */
+void
+reap__disinherit(struct reap_worker *worker, struct reap_context *parent)
+{
+	struct reap_context *child;
+
+	if (REAP_LIKELY(parent->kids == 0))
+		return;		/* no child has not been collected, so none can be listed or come later */
+	/* A sleeper can only be the parent itself, destroyed while it slept: nobody will ready it. */
+	(void)reap__inbox_close(&parent->inbox);
+	while ((child = parent->inbox.corpses) != NULL) {
+		struct reap_waiter	*drainer;
+		/* Acquire: pairs with the release of the child's own transition, or of a claimer. */
+		uint64_t		 claim = REAP_LOAD_ACQUIRE(&child->claim);
+		uint64_t		 adopted = REAP__CLAIM(REAP__CLAIM_GENERATION(claim), REAP__ADOPTED);
+
+		reap__inbox_unlink(&parent->inbox, child);
+		/* Release: pairs with the drain's acquire of the inbox it is pushed to next. */
+		if (REAP__CLAIM_STATE(claim) != REAP__ZOMBIE || !REAP_CAS_ACQ_REL(&child->claim, &claim, adopted)) {
+			reap__ref_add(worker, child, (uint64_t)-1);	/* a joiner's: the list drops its tombstone */
+			continue;
+		}
+		parent->kids--;
+		REAP__COUNT(reap__domain_of(child), worker, orphans);
+		drainer = reap__to_adopter(child);
+		if (drainer != NULL)
+			drainer->ready(drainer);
+	}
+}
+
+/* The parent is told at the exit already, although the dying one is still on the CPU: it will meet the barrier. */
+static void
+tell_early(struct reap_context *context, struct reap__told *told)
+{
+	uintptr_t word = REAP_LOAD_RELAXED(&context->done.reap__word);
+
+	/* Acquire: pairs with the release in reap_completion_arm(): the waiter is read next.  It finds the completion not
+	 * posted and arms again. */
+	if (word != REAP__PENDING && REAP_CAS_ACQ_REL(&context->done.reap__word, &word, REAP__PENDING))
+		tell(told, (struct reap_waiter *)word);
+}
+
+static void
+tell_host(struct reap_domain *domain, struct reap_context *child)
+{
+	enum reap__claim claim = REAP__CLAIM_STATE(REAP_LOAD_RELAXED(&child->claim));
+
+	/* The child has not let go of its parent yet: a descriptor is there, whatever became of the context. */
+	if (domain->host.child_exited != NULL && child->parent != NULL && claim != REAP__ADOPTED)
+		domain->host.child_exited(child->parent, child);
+}
+
+/* All of an exit that is not the final switch.  From here no block, no allocation, no lock, no failure, no system call [10]. */
+static void
+die(struct reap_domain *domain, struct reap_worker *worker, struct reap_context *context, intptr_t status,
+    struct reap__told *told)
+{
+	reap__disinherit(worker, context);
+	context->status = status;
+	/* Release: pairs with the acquire in reap_peek(): who sees EXITED reads the status. */
+	REAP_STORE_RELEASE(&context->flags, context->flags | REAP__EXITED);
+	REAP__COUNT(domain, worker, exited);
+	if (context->flags & REAP__PINNED)
+		(void)REAP_ADD_RELAXED(&context->live->home->pinned, (uint32_t)-1);
+	reap__bequeath(context, told);
+}
+
+_Noreturn void
+reap_exit(intptr_t status)
+{
+	struct reap_worker		*worker = reap_worker_self();
+	struct reap_context		*context, *to;
+	struct reap_domain		*domain;
+	struct reap_exit_listener	*listener;
+	struct reap__told		 told = { { NULL } };
+
+	if (worker == NULL || (context = worker->current)->flags & REAP__BASE)
+		reap_misuse("exit-base", "reap_exit() was called outside a context, or by the base context of a worker");
+	domain = worker->domain;
+	if (domain->host.locks_held != NULL && domain->host.locks_held(context))
+		reap_misuse("exit-with-lock", "a context ended holding a lock of its host");
+	while ((listener = context->live->listeners) != NULL) {
+		context->live->listeners = listener->reap__next;
+		listener->exiting(listener, context, status);
+	}
+	/* ---- the no-block point ---- */
+	worker = reap_worker_self();	/* a listener may have blocked, and come back on another worker [8] */
+	die(domain, worker, context, status, &told);
+	if (context->flags & REAP__EARLY) {
+		tell_early(context, &told);
+		tell_host(domain, context);
+		ready_all(&told);
+		told = (struct reap__told){ { NULL } };
+	}
+	to = reap__successor(worker);
+	if (to == worker->base)
+		REAP__COUNT(domain, worker, base);
+	else
+		REAP__COUNT(domain, worker, direct);
+	worker->told = told;
+	reap_slot_put(&worker->slot, &context->done);	/* aborts if full [3] */
+	if (REAP_UNLIKELY(domain->before_final_switch != NULL))
+		domain->before_final_switch(context);
+	reap__jump(worker, to);
+}
+
+/*
+ * The dead one is off the CPU: its stack goes where the policy says, the completion is posted, sleepers are readied.  In the
+ * landing, or in reap_context_destroy() on whatever thread (worker NULL).  The context is gone when this returns.
+ */
+void
+reap__ended(struct reap_worker *worker, struct reap_context *context, struct reap__told *told)
+{
+	struct reap_domain	*domain = reap__domain_of(context);
+	struct reap__stack	*stack = context->stack;
+	enum reap_policy	 policy = REAP__POLICY_OF(context->flags);
+	bool			 adopted = REAP__CLAIM_STATE(REAP_LOAD_RELAXED(&context->claim)) == REAP__ADOPTED;
+	struct reap_waiter	*drainer = NULL;
+
+	if (REAP_UNLIKELY(context->flags & REAP__GROUPED))
+		reap__group_left(context->live->group, context->status);
+	if (policy == REAP_POLICY_THREAD) {
+		/* The reaper thread frees, then posts and tells, as it did in the kernel. */
+		context->live->told = *told;
+		if (!(context->flags & REAP__EARLY))
+			tell_host(domain, context);
+		reap__reaper_hand(domain, context);
+		return;
+	}
+	/* A waiter is there: it gets all of it, hot in its cache.  The word is only glanced at: who comes later gets less. */
+	if (policy == REAP_POLICY_ADAPTIVE && (adopted ||
+	    (told->who[0] == NULL && REAP_LOAD_RELAXED(&context->done.reap__word) == REAP__PENDING)))
+		policy = REAP_POLICY_SUCCESSOR;
+	if (policy == REAP_POLICY_SUCCESSOR && worker != NULL && worker->domain == domain &&
+	    !(context->flags & REAP__BORROWED) && reap__stack_shelvable(stack)) {
+		reap__san_context_destroy(REAP__SAN(context->live));
+		context->live = NULL;
+		context->stack = NULL;
+		reap__stack_shelve(&worker->cache, stack);
+		REAP__COUNT(domain, worker, ledger[REAP_PAYER_SUCCESSOR].stacks);
+	} else if (policy == REAP_POLICY_ADOPTER && !adopted && !(context->flags & REAP__BORROWED)) {
+		/* The parent collects a thin zombie.  What is the adopter's anyhow goes to it whole. */
+		reap__san_context_destroy(REAP__SAN(context->live));
+		context->live = NULL;
+		context->stack = NULL;
+		REAP_STORE_RELAXED(&stack->owner, NULL);
+		drainer = reap__adopter_owe_stack(context->adopter != NULL ? context->adopter : &domain->adopter, stack);
+	}
+	if (!(context->flags & REAP__EARLY))
+		tell_host(domain, context);
+	if (worker != NULL)
+		REAP__COUNT(domain, worker, posted);
+	reap_completion_post(&context->done);
+	/* The context is gone [2].  The sleepers are not: they cannot leave before they are readied [14]. */
+	ready_all(told);
+	if (drainer != NULL)
+		drainer->ready(drainer);
+}
+
+int
+reap_context_destroy(struct reap_context *context, intptr_t status)
+{
+	struct reap_domain	*domain = reap__domain_of(context);
+	struct reap_worker	*worker = reap__worker_in(domain);
+	struct reap_context	*claimed;
+	struct reap__told	 told = { { NULL } };
+
+	if (context->flags & REAP__EXITED)
+		reap_misuse("destroy-dead", "reap_context_destroy() of a context that has ended");
+	if (context->sp == NULL || context->flags & REAP__BASE)
+		reap_misuse("destroy-running", "reap_context_destroy() of a context that is on a CPU, or of a base context");
+	claimed = context->live->claimed;
+	if (claimed != NULL) {
+		/* pairs with the post: whom it waited for is off the CPU, nobody will ready the waiter on this stack. */
+		if (!reap_completion_posted(&claimed->done))
+			return -EBUSY;
+		/* The wait was over but for its return: what it had claimed goes to the adopter. */
+		if (claimed->parent == context) {
+			if (reap__flags(claimed) & REAP__LISTED) {
+				reap__inbox_take(&context->inbox);
+				reap__inbox_unlink(&context->inbox, claimed);
+			}
+			context->kids--;
+		}
+		REAP_STORE_RELEASE(&claimed->claim,	/* pairs with the drain's acquire of the inbox */
+		    REAP__CLAIM(REAP__CLAIM_GENERATION(REAP_LOAD_RELAXED(&claimed->claim)), REAP__ADOPTED));
+	} else if (context->live->waiting) {
+		return -EBUSY;
+	}
+	context->sp = NULL;
+	die(domain, worker, context, status, &told);
+	if (claimed != NULL) {
+		struct reap_waiter *drainer = reap__to_adopter(claimed);
+
+		if (drainer != NULL)
+			drainer->ready(drainer);
+	}
+	reap__ended(worker, context, &told);
+	return 0;
+}
+
+void
+reap_exit_listen(struct reap_context *context, struct reap_exit_listener *listener)
+{
+	listener->reap__next = context->live->listeners;
+	context->live->listeners = listener;
+}
+
+int
+reap_exit_unlisten(struct reap_context *context, struct reap_exit_listener *listener)
+{
+	for (struct reap_exit_listener **link = &context->live->listeners; *link != NULL; link = &(*link)->reap__next)
+		if (*link == listener) {
+			*link = listener->reap__next;
+			return 0;
+		}
+	return -ENOENT;
+}

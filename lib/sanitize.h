@@ -1,0 +1,260 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * sanitize.h: tell AddressSanitizer, LeakSanitizer, MemorySanitizer, ThreadSanitizer and valgrind which stack runs.  In a
+ * build without them: no code, and no byte in any structure.
+ *
+ * A structure that keeps the state of a context ends with REAP__SAN_FIELD; REAP__SAN(owner) is what the calls below take.
+ * `owner' is not evaluated in a build without sanitizers.
+ *
+ *	reap__san_base_init	an OS thread becomes a worker: once, on its own stack
+ *	reap__san_context_create  before anything is written to the stack, reap_md_make() included
+ *	reap__san_before_switch	last before reap_md_swap() or reap_md_jump(), in the very function that calls it
+ *	reap__san_landed	first after reap_md_swap(), and first in the entry function
+ *	reap__san_context_destroy  off the CPU and never to run again: before the stack goes to anybody else, be it a cache,
+ *				the system or the embedder, and before the state is lost
+ *	reap__san_stack_reuse	before anybody but its context writes to a stack that has been run on
+ *
+ * The function that calls reap__san_before_switch() with `dying' must keep no variable whose address is taken: its frame may
+ * lie in the fake stack, which that call frees.
+ *
+ * LeakSanitizer sees the stack of a stopped context, but not its fake stack (detect_stack_use_after_return): what is held by
+ * nothing but a variable there is reported as a leak.
+ */
+#ifndef REAP_SANITIZE_H
+#define REAP_SANITIZE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#ifdef __has_feature
+#define REAP__HAS_FEATURE(x)	__has_feature(x)
+#else
+#define REAP__HAS_FEATURE(x)	0
+#endif
+
+#if defined(__SANITIZE_ADDRESS__) || REAP__HAS_FEATURE(address_sanitizer)
+#define REAP__ASAN	1
+#include <sanitizer/asan_interface.h>
+#include <sanitizer/common_interface_defs.h>
+#else
+#define REAP__ASAN	0
+#endif
+
+/* LeakSanitizer alone (-fsanitize=leak) is visible to no macro of the compiler's: the build says REAP_LSAN. */
+#if REAP__ASAN || defined(REAP_LSAN)
+#define REAP__LSAN	1
+#include <sanitizer/lsan_interface.h>
+#else
+#define REAP__LSAN	0
+#endif
+
+#if defined(__SANITIZE_THREAD__) || REAP__HAS_FEATURE(thread_sanitizer)
+#define REAP__TSAN	1
+#include <sanitizer/tsan_interface.h>
+#else
+#define REAP__TSAN	0
+#endif
+
+#if REAP__HAS_FEATURE(memory_sanitizer)
+#define REAP__MSAN	1
+#include <sanitizer/msan_interface.h>
+#else
+#define REAP__MSAN	0
+#endif
+
+/* The build says REAP_VALGRIND when valgrind's headers are there and wanted. */
+#if defined(REAP_VALGRIND) && !REAP__ASAN && !REAP__TSAN && !REAP__MSAN
+#define REAP__VALGRIND	1
+#include <valgrind/memcheck.h>
+#else
+#define REAP__VALGRIND	0
+#endif
+
+#define REAP__SAN_ON	(REAP__ASAN || REAP__LSAN || REAP__TSAN || REAP__MSAN || REAP__VALGRIND)
+#define REAP__SAN_INLINE	static inline __attribute__((always_inline, unused))
+
+#if REAP__SAN_ON
+
+/* All fields: by create or base_init, constant from there, unless said otherwise. */
+struct reap__san {
+	const void	*lo;		/* the stack, what its context may touch of it (no guard) */
+	size_t		 size;
+	bool		 base;		/* an OS thread's own stack: nothing to give back */
+#if REAP__ASAN
+	void		*fake;		/* the fake stack while the context is stopped: by itself, leaving and landing */
+#endif
+#if REAP__TSAN
+	void		*fiber;
+#endif
+#if REAP__VALGRIND
+	unsigned	 id;
+#endif
+};
+
+#define REAP__SAN_FIELD		struct reap__san reap__san;
+#define REAP__SAN(owner)	(&(owner)->reap__san)
+
+#else
+
+struct reap__san;
+#define REAP__SAN_FIELD
+#define REAP__SAN(owner)	((struct reap__san *)0)
+
+#endif
+
+#if REAP__VALGRIND
+/* A client request is some ten instructions, a known answer is a load. */
+REAP__SAN_INLINE bool
+reap__san_on_valgrind(void)
+{
+	static signed char known;	/* any thread; all store the same value, so no order is needed */
+	signed char is = __atomic_load_n(&known, __ATOMIC_RELAXED);
+
+	if (__builtin_expect(is == 0, 0)) {
+		is = RUNNING_ON_VALGRIND ? 1 : -1;
+		__atomic_store_n(&known, is, __ATOMIC_RELAXED);
+	}
+	return is > 0;
+}
+#endif
+
+/* What the dead left: poison between their variables, words that valgrind holds for popped. */
+REAP__SAN_INLINE void
+reap__san_stack_reuse(const void *lo, size_t size)
+{
+#if REAP__ASAN
+	__asan_unpoison_memory_region(lo, size);
+#elif REAP__MSAN
+	__msan_allocated_memory(lo, size);
+#elif REAP__VALGRIND
+	if (__builtin_expect(reap__san_on_valgrind(), 0))
+		(void)VALGRIND_MAKE_MEM_UNDEFINED(lo, size);
+#endif
+	(void)lo;
+	(void)size;
+}
+
+REAP__SAN_INLINE void
+reap__san_base_init(struct reap__san *self)
+{
+#if REAP__SAN_ON
+	self->lo = NULL;
+	self->size = 0;
+	self->base = true;
+#if REAP__ASAN
+	/* A switch to nowhere and back: the first arrival tells the bounds of what was left, the second restores them. */
+	__sanitizer_start_switch_fiber(&self->fake, NULL, 0);
+	__sanitizer_finish_switch_fiber(self->fake, &self->lo, &self->size);
+	__sanitizer_start_switch_fiber(&self->fake, self->lo, self->size);
+	__sanitizer_finish_switch_fiber(self->fake, NULL, NULL);
+	self->fake = NULL;
+#elif REAP__MSAN
+	__msan_start_switch_fiber(NULL, 0);
+	__msan_finish_switch_fiber(&self->lo, &self->size);
+	__msan_start_switch_fiber(self->lo, self->size);
+	__msan_finish_switch_fiber(NULL, NULL);
+#endif
+#if REAP__TSAN
+	self->fiber = __tsan_get_current_fiber();
+#endif
+#if REAP__VALGRIND
+	self->id = 0;
+#endif
+#endif
+	(void)self;
+}
+
+REAP__SAN_INLINE void
+reap__san_context_create(struct reap__san *self, const void *lo, size_t size)
+{
+	reap__san_stack_reuse(lo, size);	/* first: the state itself may lie on that stack */
+#if REAP__SAN_ON
+	self->lo = lo;
+	self->size = size;
+	self->base = false;
+#if REAP__ASAN
+	self->fake = NULL;
+#endif
+#if REAP__LSAN
+	__lsan_register_root_region(lo, size);
+#endif
+#if REAP__TSAN
+	self->fiber = __tsan_create_fiber(0);
+#endif
+#if REAP__VALGRIND
+	if (__builtin_expect(reap__san_on_valgrind(), 0))
+		self->id = VALGRIND_STACK_REGISTER(lo, (const char *)lo + size - 1);
+#endif
+#endif
+	(void)self;
+}
+
+/* The state may lie on the stack: what is needed of it is read before the stack is said to be nobody's. */
+REAP__SAN_INLINE void
+reap__san_context_destroy(struct reap__san *self)
+{
+#if REAP__SAN_ON
+	const void *lo = self->lo;
+	size_t size = self->size;
+
+	if (self->base)
+		return;
+#if REAP__ASAN
+	/* Stopped for ever, not dead: its fake stack goes by way of becoming the caller's for a moment. */
+	if (self->fake != NULL) {
+		const void *my_lo;
+		size_t my_size;
+		void *mine;
+
+		__sanitizer_start_switch_fiber(&mine, lo, size);
+		__sanitizer_finish_switch_fiber(self->fake, &my_lo, &my_size);
+		__sanitizer_start_switch_fiber(NULL, my_lo, my_size);
+		__sanitizer_finish_switch_fiber(mine, NULL, NULL);
+		self->fake = NULL;
+	}
+#endif
+#if REAP__LSAN
+	__lsan_unregister_root_region(lo, size);
+#endif
+#if REAP__TSAN
+	__tsan_destroy_fiber(self->fiber);
+#endif
+#if REAP__VALGRIND
+	if (__builtin_expect(reap__san_on_valgrind(), 0))
+		VALGRIND_STACK_DEREGISTER(self->id);
+#endif
+	reap__san_stack_reuse(lo, size);
+#endif
+	(void)self;
+}
+
+/* Always inline: ThreadSanitizer must see this function's caller leave and come back, not this function return elsewhere. */
+REAP__SAN_INLINE void
+reap__san_before_switch(struct reap__san *from, struct reap__san *to, bool dying)
+{
+#if REAP__ASAN
+	__sanitizer_start_switch_fiber(dying ? NULL : &from->fake, to->lo, to->size);
+#elif REAP__MSAN
+	__msan_start_switch_fiber(to->lo, to->size);
+#endif
+#if REAP__TSAN
+	__tsan_switch_to_fiber(to->fiber, 0);
+#endif
+	(void)from;
+	(void)to;
+	(void)dying;
+}
+
+REAP__SAN_INLINE void
+reap__san_landed(struct reap__san *self)
+{
+#if REAP__ASAN
+	__sanitizer_finish_switch_fiber(self->fake, NULL, NULL);
+	self->fake = NULL;
+#elif REAP__MSAN
+	__msan_finish_switch_fiber(NULL, NULL);
+#endif
+	(void)self;
+}
+
+#endif

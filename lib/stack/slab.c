@@ -1,0 +1,406 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * slab.c: many stacks in one mapping.
+ */
+#include <errno.h>
+
+#include "os/os.h"
+#include "stack/size.h"
+#include "stack/slab.h"
+
+#define FIRST_SLAB	16u			/* stacks; later ones double what the class has */
+#define SLAB_BYTES	((size_t)64 << 20)	/* a slab is no larger, unless one stack is */
+#define GUARD_MAPS	2			/* PROT_NONE in the middle of a mapping makes three of one */
+
+/*
+ * Free and clean stacks between two that are to be decommitted are crossed, up to this many, rather than to pay for another
+ * system call: walking their empty page tables is cheaper.
+ */
+#define CROSS		8u
+
+static bool
+bit(const uint64_t *bits, uint32_t i)
+{
+	return (bits[i / 64] >> (i % 64) & 1) != 0;
+}
+
+static void
+bit_set(uint64_t *bits, uint32_t i)
+{
+	bits[i / 64] |= UINT64_C(1) << (i % 64);
+}
+
+static void
+bit_clear(uint64_t *bits, uint32_t i)
+{
+	bits[i / 64] &= ~(UINT64_C(1) << (i % 64));
+}
+
+/* The first i in [from, end) whose bit is `value'; end if there is none. */
+static uint32_t
+bit_find(const uint64_t *bits, uint32_t from, uint32_t end, bool value)
+{
+	while (from < end) {
+		uint64_t word = (value ? bits[from / 64] : ~bits[from / 64]) >> (from % 64);
+
+		if (word != 0) {
+			from += (uint32_t)__builtin_ctzll(word);
+			break;
+		}
+		from = (from / 64 + 1) * 64;
+	}
+	return from < end ? from : end;
+}
+
+static struct reap__stack_class *
+class_of(struct reap__depot *depot, const struct reap__slab *slab)
+{
+	return &depot->classes[slab->class];
+}
+
+static void
+open_insert(struct reap__stack_class *class, struct reap__slab *slab)
+{
+	slab->next = class->open;
+	if (slab->next != NULL)
+		slab->next->link = &slab->next;
+	slab->link = &class->open;
+	class->open = slab;
+}
+
+static void
+open_remove(struct reap__slab *slab)
+{
+	*slab->link = slab->next;
+	if (slab->next != NULL)
+		slab->next->link = slab->link;
+	slab->link = NULL;
+}
+
+bool
+reap__slab_charge(struct reap__depot *depot, uint64_t n)
+{
+	if (n > depot->max_maps - depot->maps)
+		return false;
+	depot->maps += n;
+	return true;
+}
+
+/* A header for n stacks of the class, unmapped ones first; it is published for lookups, and stays until fini. */
+static struct reap__slab *
+header_get(struct reap__depot *depot, struct reap__stack_class *class, uint32_t n)
+{
+	const size_t line = sizeof(struct reap__stack);
+	const size_t head = (sizeof(struct reap__slab) + line - 1) / line * line;
+	struct reap__slab **link, *slab;
+	size_t meta;
+	void *p;
+
+	for (link = &class->bare; (slab = *link) != NULL; link = &slab->next)
+		if (slab->n == n) {
+			*link = slab->next;
+			return slab;
+		}
+	meta = (head + n * sizeof(struct reap__stack) + depot->page - 1) & ~(depot->page - 1);
+	if (reap__os_map(meta, &p) != 0)
+		return NULL;
+	slab = p;
+	slab->n = n;
+	slab->class = (uint32_t)(class - depot->classes);
+	slab->stride = class->stride;
+	slab->guard = class->guard;
+	slab->meta = meta;
+	slab->stacks = (void *)((char *)p + head);
+	slab->all = depot->slabs;
+	/* Pairs with the acquire in reap__stack_lookup(), which would otherwise see a slab whose constants are not there yet. */
+	REAP_STORE_RELEASE(&depot->slabs, slab);
+	return slab;
+}
+
+/* As many stacks as the class has already, so that mappings grow with the logarithm, and idle addresses with the use. */
+static int
+slab_map(struct reap__depot *depot, struct reap__stack_class *class)
+{
+	struct reap__slab *slab = NULL;
+	uint32_t n = FIRST_SLAB, i;
+	void *base;
+
+	while (n < REAP__SLAB_MAX && n * 2 <= class->mapped)
+		n *= 2;
+	while (n > 1 && class->stride > SLAB_BYTES / n)
+		n /= 2;
+	while (reap__os_map(n * class->stride, &base) != 0)
+		if ((n /= 2) == 0)
+			return -ENOMEM;
+	if ((slab = header_get(depot, class, n)) == NULL) {
+		/* Untouched; if it merged with a neighbour and cannot be split off, addresses are lost and no memory. */
+		(void)reap__os_unmap(base, n * class->stride);
+		return -ENOMEM;
+	}
+	for (i = 0; i < REAP__SLAB_BITS; i++)
+		slab->free[i] = slab->dirty[i] = slab->guarded[i] = 0;
+	for (i = 0; i < n; i++)
+		bit_set(slab->free, i);
+	slab->nfree = n;
+	slab->nready = 0;
+	slab->maps = 0;
+	/* Relaxed: the constants were published with the header, and a record is written before its stack is handed out. */
+	REAP_STORE_RELAXED(&slab->base, base);
+	open_insert(class, slab);
+	class->mapped += n;
+	class->nfree += n;
+	depot->nslabs++;
+	return 0;
+}
+
+/* All stacks are free.  False: the kernel refused, since it would have to split a mapping; the slab is as it was. */
+static bool
+slab_unmap(struct reap__depot *depot, struct reap__slab *slab)
+{
+	struct reap__stack_class *class = class_of(depot, slab);
+	char *base = slab->base;
+
+	/* First, and relaxed: nobody must take a stranger's mapping at this address for ours for long; a lookup is a snapshot. */
+	REAP_STORE_RELAXED(&slab->base, NULL);
+	if (reap__os_unmap(base, slab->n * slab->stride) != 0) {
+		REAP_STORE_RELAXED(&slab->base, base);	/* no order, as above */
+		return false;
+	}
+	open_remove(slab);
+	class->mapped -= slab->n;
+	class->nfree -= slab->n;
+	depot->maps -= slab->maps;
+	depot->nslabs--;
+	/* The records, but for those on the header's page.  Lookups may still read them, as zeros. */
+	if (slab->meta > depot->page)
+		(void)reap__os_decommit((char *)slab + depot->page, slab->meta - depot->page);
+	slab->next = class->bare;
+	class->bare = slab;
+	return true;
+}
+
+static int
+guard_install(struct reap__depot *depot, struct reap__slab *slab, uint32_t i)
+{
+	char *base = slab->base + i * slab->stride;
+	int error;
+
+	if (slab->guard == 0)
+		return 0;
+	if (depot->method == REAP__OS_MARKER) {
+		error = reap__os_guard(REAP__OS_MARKER, base, slab->guard);
+		if (error != -EINVAL)
+			return error;
+		depot->method = REAP__OS_PROTECTION;	/* locked by mlockall(2): no markers there, and none later */
+	}
+	if (!reap__slab_charge(depot, GUARD_MAPS))
+		return -ENOMEM;
+	if ((error = reap__os_guard(REAP__OS_PROTECTION, base, slab->guard)) != 0)
+		depot->maps -= GUARD_MAPS;
+	else
+		slab->maps += GUARD_MAPS;
+	return error;
+}
+
+/* What was used before comes first: its guard stands already, and slabs that are hardly used can empty. */
+static struct reap__slab *
+ready_slab(const struct reap__stack_class *class)
+{
+	struct reap__slab *slab;
+
+	for (slab = class->open; slab != NULL; slab = slab->next)
+		if (slab->nready != 0)
+			return slab;
+	return NULL;
+}
+
+static uint32_t
+ready_stack(const struct reap__slab *slab)
+{
+	uint32_t w = 0;
+
+	while ((slab->free[w] & slab->guarded[w]) == 0)
+		w++;
+	return w * 64 + (uint32_t)__builtin_ctzll(slab->free[w] & slab->guarded[w]);
+}
+
+static void
+record_fill(struct reap__depot *depot, struct reap__slab *slab, uint32_t i)
+{
+	struct reap__stack *s = &slab->stacks[i];
+
+	s->lo = slab->base + i * slab->stride + slab->guard;
+	s->hi = slab->base + (i + 1) * slab->stride;
+	s->top = s->hi - reap__size_colour(i);
+	s->next = s->batch = NULL;
+	s->count = 0;
+	s->slab = slab;
+	s->kind = slab->class == 0 && depot->quarantine == 0 ? REAP__STACK_SHELVABLE : REAP__STACK_POOL;
+	s->barred = REAP__STACK_OPEN;
+	REAP_STORE_RELAXED(&s->owner, NULL);	/* no order: a lookup is a snapshot */
+}
+
+int
+reap__slab_take(struct reap__depot *depot, struct reap__stack_class *class, struct reap__stack **out, bool *dirty, bool *maps)
+{
+	struct reap__slab *slab = ready_slab(class);
+	uint32_t i;
+	int error;
+
+	*maps = false;
+	if (slab != NULL) {
+		i = ready_stack(slab);
+	} else {
+		/* A slab that no guard can be put into is not worth mapping. */
+		*maps = class->guard != 0 && depot->method == REAP__OS_PROTECTION;
+		if (*maps && depot->max_maps - depot->maps < GUARD_MAPS)
+			return -ENOMEM;
+		if (class->open == NULL && (error = slab_map(depot, class)) != 0) {
+			*maps = false;
+			return error;
+		}
+		slab = class->open;
+		i = bit_find(slab->free, 0, slab->n, true);
+		if (guard_install(depot, slab, i) != 0) {
+			*maps = depot->method == REAP__OS_PROTECTION;
+			if (slab->nfree == slab->n)
+				(void)slab_unmap(depot, slab);	/* refused: it stays, open */
+			return -ENOMEM;
+		}
+		bit_set(slab->guarded, i);
+		slab->nready++;
+	}
+	*dirty = bit(slab->dirty, i);
+	bit_clear(slab->dirty, i);
+	bit_clear(slab->free, i);
+	slab->nready--;
+	class->nfree--;
+	if (--slab->nfree == 0)
+		open_remove(slab);
+	record_fill(depot, slab, i);
+	*out = &slab->stacks[i];
+	return 0;
+}
+
+void
+reap__slab_round_begin(struct reap__slab_round *round)
+{
+	round->touched = NULL;
+}
+
+void
+reap__slab_free(struct reap__slab_round *round, struct reap__depot *depot, struct reap__stack *s, bool dirty)
+{
+	struct reap__slab *slab = s->slab;
+	struct reap__stack_class *class = class_of(depot, slab);
+	uint32_t i = (uint32_t)(s - slab->stacks);
+
+	REAP_STORE_RELAXED(&s->owner, NULL);	/* no order: a lookup is a snapshot */
+	bit_set(slab->free, i);
+	if (dirty)
+		bit_set(slab->dirty, i);
+	slab->nready++;
+	class->nfree++;
+	if (slab->nfree++ == 0)
+		open_insert(class, slab);
+	if (!slab->is_touched) {
+		slab->is_touched = true;
+		slab->touched = round->touched;
+		round->touched = slab;
+	}
+}
+
+/* Decommit the dirty stacks, neighbours together; returns how many. */
+static size_t
+decommit(struct reap__slab *slab)
+{
+	uint32_t first, end, next, i;
+	size_t stacks = 0;
+
+	for (first = 0; (first = bit_find(slab->dirty, first, slab->n, true)) < slab->n; first = end) {
+		end = bit_find(slab->dirty, first, slab->n, false);
+		for (;;) {
+			next = bit_find(slab->dirty, end, slab->n, true);
+			if (next == slab->n || next - end > CROSS || bit_find(slab->free, end, next, false) != next)
+				break;
+			end = bit_find(slab->dirty, next, slab->n, false);
+		}
+		if (reap__os_decommit(slab->base + first * slab->stride + slab->guard,
+		    (end - first) * slab->stride - slab->guard) != 0)
+			continue;	/* they stay dirty, which a scrub respects */
+		for (i = first; i < end; i++) {
+			stacks += bit(slab->dirty, i);
+			bit_clear(slab->dirty, i);
+		}
+	}
+	return stacks;
+}
+
+static size_t
+give_back(struct reap__depot *depot, struct reap__slab *slab)
+{
+	const size_t size = slab->stride - slab->guard;
+	size_t stacks = 0, i;
+
+	if (slab->nfree == slab->n) {
+		for (i = 0; i < REAP__SLAB_BITS; i++)
+			stacks += (size_t)__builtin_popcountll(slab->dirty[i]);
+		if (slab_unmap(depot, slab))
+			return stacks * size;
+	}
+	return decommit(slab) * size;
+}
+
+size_t
+reap__slab_round_finish(struct reap__slab_round *round, struct reap__depot *depot)
+{
+	struct reap__slab *slab;
+	size_t bytes = 0;
+
+	while ((slab = round->touched) != NULL) {
+		round->touched = slab->touched;
+		slab->is_touched = false;
+		bytes += give_back(depot, slab);
+	}
+	depot->returned += bytes;
+	return bytes;
+}
+
+size_t
+reap__slab_sweep(struct reap__depot *depot)
+{
+	struct reap__slab *slab;
+	size_t bytes = 0;
+
+	for (slab = depot->slabs; slab != NULL; slab = slab->all)
+		if (slab->base != NULL && slab->nfree == slab->n)
+			bytes += give_back(depot, slab);
+	depot->returned += bytes;
+	return bytes;
+}
+
+void
+reap__slab_fini(struct reap__depot *depot)
+{
+	struct reap__slab *slab, *next;
+	int pass;
+
+	/* A mapping that cannot be split off its neighbours now can be when those are gone.  What stays has no pages. */
+	for (pass = 0; pass < 2; pass++)
+		for (slab = depot->slabs; slab != NULL; slab = slab->all) {
+			if (slab->base == NULL)
+				continue;
+			if (reap__os_unmap(slab->base, slab->n * slab->stride) == 0)
+				slab->base = NULL;
+			else
+				(void)reap__os_decommit(slab->base, slab->n * slab->stride);
+		}
+	for (slab = depot->slabs; slab != NULL; slab = next) {
+		size_t meta = slab->meta;
+
+		next = slab->all;
+		if (reap__os_unmap(slab, meta) != 0)
+			(void)reap__os_decommit(slab, meta);
+	}
+	depot->slabs = NULL;
+}

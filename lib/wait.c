@@ -1,0 +1,382 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * wait.c: who may collect.  Claim first, then the barrier, then the reap: a barrier before the claim lets two collectors
+ * through, a reap before the barrier frees a stack that still runs.
+ */
+#include <errno.h>
+
+#include <reap/atomic.h>
+
+#include "worker.h"
+
+/* The running context, or NULL. */
+static struct reap_context *
+current(void)
+{
+	struct reap_worker *worker = reap_worker_self();
+
+	return worker != NULL ? worker->current : NULL;
+}
+
+static uint32_t
+children_of(const struct reap_context *parent)
+{
+	/* Relaxed: the count is read after the inbox was taken, and that paired with the kick that followed the count. */
+	return parent->kids - REAP__GONE_COUNT(REAP_LOAD_RELAXED(&parent->refs));
+}
+
+/*
+ * Does `target' wait, through however many others, for us?  All on that chain are parked because of us and stay there, so
+ * walking it is safe: we were claimed by prev, who was claimed by its prev...
+ */
+static bool
+waits_for_us(const struct reap_context *self, const struct reap_context *target)
+{
+	while (self != NULL && self != target) {
+		/* Acquire: pairs with the release in claim(): `prev' is the claimer's once CLAIMED is seen.  Of two who close
+		 * a cycle at the same moment each has claimed before it looks, by a full read-modify-write. */
+		if ((reap__flags(self) & (REAP__BASE | REAP__EXITED)) != 0 ||
+		    REAP__CLAIM_STATE(REAP_LOAD_ACQUIRE(&self->claim)) != REAP__CLAIMED)
+			return false;
+		self = REAP_LOAD_RELAXED(&self->prev);
+	}
+	return self == target;
+}
+
+/* The one transition that makes us the collector [5].  generation 0: the caller knows the context to be there. */
+static int
+claim(struct reap_context *context, uint64_t generation, struct reap_context *self)
+{
+	/* Acquire: pairs with the release of the context's own transition in its exit, and of create. */
+	uint64_t word = REAP_LOAD_ACQUIRE(&context->claim);
+
+	for (;;) {
+		if (generation != 0 && REAP__CLAIM_GENERATION(word) != generation)
+			return -ESRCH;
+		switch (REAP__CLAIM_STATE(word)) {
+		case REAP__LIVE:
+		case REAP__ZOMBIE:
+			/* Release: pairs with the acquire in the exit, and in other claimers. */
+			if (REAP_CAS_ACQ_REL(&context->claim, &word,
+			    REAP__CLAIM(REAP__CLAIM_GENERATION(word), REAP__CLAIMED))) {
+				/* Claimed alive it will be on no list: the field is free to say by whom. */
+				if (REAP__CLAIM_STATE(word) == REAP__LIVE)
+					REAP_STORE_RELAXED(&context->prev, self);
+				return 0;
+			}
+			continue;
+		case REAP__CLAIMED:
+			return -EBUSY;
+		default:
+			return generation != 0 ? -ESRCH : -ECHILD;
+		}
+	}
+}
+
+/* Nothing came of it: as it was.  The context has not exited: whoever could run it is us, or sleeps because of us. */
+static void
+unclaim_live(struct reap_context *context)
+{
+	uint64_t word = REAP_LOAD_RELAXED(&context->claim);
+
+	/* Release: pairs with the acquire of the next claimer, and of the exit. */
+	REAP_STORE_RELEASE(&context->claim, REAP__CLAIM(REAP__CLAIM_GENERATION(word), REAP__LIVE));
+}
+
+/* By the parent, after a peek: a zombie that the next wait finds. */
+static void
+unclaim_dead(struct reap_context *context, struct reap_context *parent)
+{
+	uint64_t word = REAP_LOAD_RELAXED(&context->claim);
+
+	if (!(reap__flags(context) & REAP__LISTED)) {
+		reap__set_flags(context, REAP__LISTED);
+		reap__inbox_append(&parent->inbox, context);
+	}
+	/* Release: pairs with the acquire of the next claimer. */
+	REAP_STORE_RELEASE(&context->claim, REAP__CLAIM(REAP__CLAIM_GENERATION(word), REAP__ZOMBIE));
+}
+
+/* Claimed: meet the barrier. */
+static int
+barrier(struct reap_context *context, struct reap_context *self)
+{
+	int error;
+
+	if (reap_completion_posted(&context->done))
+		return 0;
+	if (self != NULL) {
+		if (!(reap__flags(context) & REAP__EXITED)) {
+			/* While it lives; once it is dead the field links it into a list. */
+			if (context == self || waits_for_us(self, context)) {
+				unclaim_live(context);
+				return -EDEADLK;
+			}
+		}
+		self->live->claimed = context;
+	}
+	error = reap__await(&context->done, context);
+	if (self != NULL)
+		self->live->claimed = NULL;
+	if (error != 0)
+		unclaim_live(context);
+	return error;
+}
+
+static int
+finish(struct reap_context *context, struct reap_context *self, unsigned flags, struct reap_result *result)
+{
+	bool	parent = self != NULL && context->parent == self;
+	int	error = barrier(context, self);
+
+	if (error != 0)
+		return error;
+	if (flags & REAP_PEEK) {
+		if (result != NULL)
+			reap__result(context, result);
+		unclaim_dead(context, self);
+		return 0;
+	}
+	reap__collect(reap_worker_self(), context, self, parent ? REAP_PAYER_PARENT : REAP_PAYER_JOINER, result);
+	return 0;
+}
+
+int
+reap_wait(struct reap_context *child, unsigned flags, struct reap_result *result)
+{
+	struct reap_context	*self = current();
+	int			 error;
+
+	if (child == NULL || (flags & ~(REAP_NOHANG | REAP_PEEK)) != 0)
+		return -EINVAL;
+	if (self == NULL)
+		return -EPERM;
+	if (child == self)
+		return -EDEADLK;
+	if (child->parent != self)
+		return -ECHILD;
+	if (flags & REAP_NOHANG && !reap_completion_posted(&child->done)) {
+		enum reap__claim state = REAP__CLAIM_STATE(REAP_LOAD_RELAXED(&child->claim));
+
+		return state == REAP__CLAIMED ? -EBUSY : state == REAP__ADOPTED ? -ECHILD : -EAGAIN;
+	}
+	error = claim(child, 0, self);
+	if (error != 0)
+		return error;
+	return finish(child, self, flags, result);
+}
+
+int
+reap_join(struct reap_handle handle, unsigned flags, struct reap_result *result)
+{
+	struct reap_context	*context = (struct reap_context *)handle.where, *self = current();
+	int			 error;
+
+	if ((flags & ~(REAP_NOHANG | REAP_PEEK)) != 0 || flags == REAP_PEEK)
+		return -EINVAL;
+	if (context == NULL)
+		return -ESRCH;
+	if (flags & REAP_PEEK) {
+		enum reap_state state;
+
+		error = reap_peek(handle, &state, result);
+		return error != 0 ? error : state == REAP_STATE_ZOMBIE ? 0 : -EAGAIN;
+	}
+	if (context == self)
+		return -EDEADLK;
+	if (flags & REAP_NOHANG && !reap_completion_posted(&context->done)) {
+		/* Acquire: pairs with the release in create. */
+		uint64_t word = REAP_LOAD_ACQUIRE(&context->claim);
+
+		if (REAP__CLAIM_GENERATION(word) != handle.generation)
+			return -ESRCH;
+		switch (REAP__CLAIM_STATE(word)) {
+		case REAP__LIVE:
+		case REAP__ZOMBIE:
+			return -EAGAIN;
+		case REAP__CLAIMED:
+			return -EBUSY;
+		default:
+			return -ESRCH;
+		}
+	}
+	error = claim(context, handle.generation, self);
+	if (error != 0)
+		return error;
+	return finish(context, self, flags, result);
+}
+
+/*
+ * The oldest child that is off the CPU, else (unless nohang) the oldest that is not yet.  Claimed.  On the way, what others
+ * have claimed leaves the list.
+ */
+static struct reap_context *
+pick(struct reap_worker *worker, struct reap_context *self, bool nohang)
+{
+	struct reap_context *child, *next, *last, *late = NULL;
+
+again:
+	child = self->inbox.corpses;
+	last = child != NULL ? child->prev : NULL;
+	for (; child != NULL; child = next) {
+		uint64_t word = REAP_LOAD_ACQUIRE(&child->claim);	/* pairs with the transition of whoever made it */
+		enum reap__claim state = REAP__CLAIM_STATE(word);
+
+		next = child == last ? NULL : child->next;
+		if (state == REAP__ZOMBIE) {
+			if (!reap_completion_posted(&child->done)) {
+				if (late == NULL)
+					late = child;
+				continue;
+			}
+			if (claim(child, 0, self) == 0)
+				return child;
+		}
+		/* A joiner's: the list drops its tombstone. */
+		reap__inbox_unlink(&self->inbox, child);
+		reap__ref_add(worker, child, (uint64_t)-1);
+	}
+	if (late == NULL || nohang)
+		return NULL;
+	if (claim(late, 0, self) == 0)
+		return late;
+	late = NULL;
+	goto again;
+}
+
+int
+reap_wait_any(unsigned flags, struct reap_result *result)
+{
+	struct reap_context *self = current(), *child;
+
+	if ((flags & ~(REAP_NOHANG | REAP_PEEK)) != 0)
+		return -EINVAL;
+	if (self == NULL)
+		return -EPERM;
+	for (;;) {
+		int error;
+
+		reap__inbox_take(&self->inbox);
+		child = pick(reap_worker_self(), self, (flags & REAP_NOHANG) != 0);
+		if (child != NULL)
+			return finish(child, self, flags, result);
+		if (children_of(self) == 0)
+			return -ECHILD;
+		if (flags & REAP_NOHANG)
+			return -EAGAIN;
+		error = reap__await_inbox(&self->inbox);
+		if (error != 0)
+			return error;
+	}
+}
+
+/* A reference to the descriptor of this life, or -ESRCH.  n: 1, or REAP__HOLD. */
+static int
+refer(struct reap_handle handle, uint64_t n)
+{
+	struct reap_context	*context = (struct reap_context *)handle.where;
+	uint64_t		 refs, word;
+
+	if (context == NULL)
+		return -ESRCH;
+	refs = REAP_LOAD_RELAXED(&context->refs);
+	do {
+		if (REAP__REFS(refs) == 0)
+			return -ESRCH;
+		if (n == REAP__HOLD && REAP__HOLDS(refs) == REAP__HOLDS_MAX)
+			return -EAGAIN;
+		/* Acquire: pairs with the release of refs in create: the claim read next is of that life, or a later one. */
+	} while (!REAP_CAS_ACQ_REL(&context->refs, &refs, refs + n));
+	word = REAP_LOAD_ACQUIRE(&context->claim);	/* pairs with create, and with REAPED in collect */
+	/* After the reap it is there for its holders only. */
+	if (REAP__CLAIM_GENERATION(word) == handle.generation &&
+	    (REAP__CLAIM_STATE(word) != REAP__REAPED || REAP__HOLDS(refs) > 0))
+		return 0;
+	reap__ref_add(reap_worker_self(), context, -n);
+	return -ESRCH;
+}
+
+int
+reap_hold(struct reap_handle handle)
+{
+	return refer(handle, REAP__HOLD);
+}
+
+int
+reap_release(struct reap_handle handle)
+{
+	struct reap_context	*context = (struct reap_context *)handle.where;
+
+	if (context == NULL || REAP__HOLDS(REAP_LOAD_RELAXED(&context->refs)) == 0 ||
+	    REAP__CLAIM_GENERATION(REAP_LOAD_RELAXED(&context->claim)) != handle.generation)
+		return -ESRCH;
+	reap__ref_add(reap_worker_self(), context, -REAP__HOLD);
+	return 0;
+}
+
+int
+reap_peek(struct reap_handle handle, enum reap_state *state, struct reap_result *result)
+{
+	struct reap_context	*context = (struct reap_context *)handle.where;
+	enum reap_state		 now;
+	int			 error = refer(handle, 1);
+
+	if (error != 0)
+		return error;
+	now = reap_context_state(context);
+	if (result != NULL && now >= REAP_STATE_EXITING)
+		reap__result(context, result);
+	reap__ref_add(reap_worker_self(), context, (uint64_t)-1);
+	if (state != NULL)
+		*state = now;
+	return 0;
+}
+
+int
+reap_detach(struct reap_handle handle)
+{
+	struct reap_context	*context = (struct reap_context *)handle.where;
+	struct reap_waiter	*sleeper = NULL;
+	struct reap_domain	*domain;
+	uint64_t		 word, adopted = REAP__CLAIM(handle.generation, REAP__ADOPTED);
+	int			 error = refer(handle, 1);
+
+	if (error != 0)
+		return error;
+	domain = reap__domain_of(context);
+	word = REAP__CLAIM(handle.generation, REAP__LIVE);
+	/* Release and acquire: pairs with the exit's transition: it goes to its adopter, or is a zombie by now. */
+	if (REAP_CAS_ACQ_REL(&context->claim, &word, adopted)) {
+		REAP__COUNT(domain, reap__worker_in(domain), detached);
+		if (context->parent != NULL)
+			sleeper = reap__let_go(reap_worker_self(), context->parent);
+	} else if (REAP__CLAIM_STATE(word) == REAP__ZOMBIE) {
+		/* Nothing is left to give away, and only its collector may take it off its parent's list: be that. */
+		error = reap_join(handle, 0, NULL);
+	} else
+		error = REAP__CLAIM_STATE(word) == REAP__CLAIMED ? -EBUSY : -ESRCH;
+	reap__ref_add(reap_worker_self(), context, (uint64_t)-1);
+	if (sleeper != NULL)
+		sleeper->ready(sleeper);
+	return error;
+}
+
+int
+reap_no_zombies(bool enable)
+{
+	struct reap_context *self = current();
+
+	if (self == NULL)
+		return -EPERM;
+	REAP_STORE_RELAXED(&self->flags,
+	    (self->flags & ~REAP__NO_ZOMBIES) | (enable ? REAP__NO_ZOMBIES : 0));
+	return 0;
+}
+
+size_t
+reap_children(void)
+{
+	struct reap_context *self = current();
+
+	return self != NULL ? children_of(self) : 0;
+}

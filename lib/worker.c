@@ -1,0 +1,288 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * worker.c: an OS thread that runs contexts: the switch, the landing, and the two ways of leaving that are no death.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <reap/atomic.h>
+
+#include "arch/md.h"
+#include "worker.h"
+
+static _Thread_local struct reap_worker *self;
+
+/*
+ * Never inlined, and opaque to the optimiser: a caller that kept the address of `self', or its value, across a switch would
+ * find the worker it came from [8].
+ */
+__attribute__((noinline)) struct reap_worker *
+reap_worker_self(void)
+{
+	__asm__ volatile("" ::: "memory");
+	return self;
+}
+
+struct reap_worker *
+reap__worker_in(const struct reap_domain *domain)
+{
+	struct reap_worker *worker = reap_worker_self();
+
+	return worker != NULL && worker->domain == domain ? worker : NULL;
+}
+
+struct reap_domain *
+reap_worker_domain(const struct reap_worker *worker)
+{
+	return worker->domain;
+}
+
+void *
+reap_worker_user(const struct reap_worker *worker)
+{
+	return worker->user;
+}
+
+struct reap_context *
+reap_worker_current(const struct reap_worker *worker)
+{
+	return worker->current;
+}
+
+struct reap_context *
+reap_worker_base(const struct reap_worker *worker)
+{
+	return worker->base;
+}
+
+static void
+refuse(const struct reap_context *to)
+{
+	if (reap__flags(to) & REAP__EXITED)
+		reap_misuse("switch-to-dead", "a switch to a context that has ended");
+	reap_misuse("switch-to-running", "a switch to a context that is on a CPU");
+}
+
+/* What a switch does before it leaves: the new current is known on every path before anything else can ask for it. */
+static inline void *
+depart(struct reap_worker *worker, struct reap_context *from, struct reap_context *to)
+{
+	void *sp = to->sp;
+
+	if (REAP_UNLIKELY(sp == NULL))
+		refuse(to);
+	if (REAP_UNLIKELY((to->flags & (REAP__PINNED | REAP__BASE)) != 0) && to->live->home != worker)
+		reap_misuse("pinned", "a switch to a context that belongs to another worker");
+	if (REAP_UNLIKELY(worker->hooks != 0)) {
+		if (worker->hooks & REAP__HOOK_ON)
+			worker->domain->host.on_switch(worker, from, to);
+		if (worker->hooks & REAP__HOOK_USAGE && !(from->flags & REAP__EXITED))
+			reap__charge(worker, from);
+		if (worker->hooks & REAP__HOOK_AFTER && worker->slot.reap__prev == 0)
+			worker->slot.reap__prev = (uintptr_t)from | REAP__PREV_SWITCHED;
+	}
+	to->sp = NULL;
+	worker->current = to;
+	REAP__COUNT(worker->domain, worker, switches);
+	return sp;
+}
+
+struct reap_worker *
+reap__switch(struct reap_worker *worker, struct reap_context *to)
+{
+	struct reap_context	*from = worker->current;
+	void			*sp = depart(worker, from, to);
+
+	reap__san_before_switch(REAP__SAN(from->live), REAP__SAN(to->live), false);
+	worker = reap_md_swap(&from->sp, sp, worker);
+	reap__landed(worker);
+	return worker;
+}
+
+_Noreturn void
+reap__jump(struct reap_worker *worker, struct reap_context *to)
+{
+	struct reap_context	*from = worker->current;
+	void			*sp = depart(worker, from, to);
+
+	reap__san_before_switch(REAP__SAN(from->live), REAP__SAN(to->live), true);
+	reap_md_jump(sp, worker);
+}
+
+/* The first instruction of every context: a landing like any other [4]. */
+void
+reap__entry(void *pass)
+{
+	struct reap_worker	*worker = pass;
+	struct reap_context	*context = worker->current;
+
+	reap__landed(worker);
+	REAP_STORE_RELAXED(&context->flags, context->flags & ~REAP__NEW);
+	reap_exit(context->live->entry(context->live->arg));
+}
+
+/* Who runs next: the host's choice, or the base context if nothing is runnable. */
+struct reap_context *
+reap__successor(struct reap_worker *worker)
+{
+	struct reap_context *to = worker->domain->hosted ? worker->domain->host.next(worker) : NULL;
+
+	return to != NULL ? to : worker->base;
+}
+
+/*
+ * Somebody left something in the slot.  Emptied first [3]; `prev' is dead, or somebody else's, when its case is done.
+ */
+void
+reap__land(struct reap_worker *worker)
+{
+	const struct reap_host	*host = &worker->domain->host;
+	uintptr_t		 prev = worker->slot.reap__prev;
+	uintptr_t		 tag = prev & REAP__PREV_TAG;
+	struct reap__parking	*parking;
+	struct reap_context	*context;
+	struct reap__told	 told;
+
+	worker->slot.reap__prev = 0;
+	prev -= tag;
+	parking = tag == REAP__PREV_PARKED ? (struct reap__parking *)prev : NULL;
+	context = tag == REAP__PREV_DEAD ? reap__context_of((struct reap_completion *)prev) :
+	    parking != NULL ? parking->context : (struct reap_context *)prev;
+	if (worker->hooks & REAP__HOOK_USAGE && tag == REAP__PREV_DEAD)
+		reap__charge(worker, context);	/* the last slice, now that it is off the CPU */
+	if (worker->hooks & REAP__HOOK_AFTER)
+		host->after_switch(worker, context, tag == REAP__PREV_DEAD);
+	switch (tag) {
+	case REAP__PREV_DEAD:
+		told = worker->told;
+		reap__ended(worker, context, &told);
+		break;
+	case REAP__PREV_PARKED:
+		/* From its `true' on the parked one may run elsewhere: neither it nor its stack is touched again [7]. */
+		if (!parking->publish(context, parking->arg))
+			host->ready(context);
+		break;
+	case REAP__PREV_YIELDED:
+		host->ready(context);
+		break;
+	}
+}
+
+static void
+slot_must_be_empty(struct reap_worker *worker)
+{
+	if (REAP_UNLIKELY(worker->slot.reap__prev != 0))
+		reap_misuse("slot-full", "a switch found the slot of its worker full: a host callback must not switch");
+}
+
+struct reap_worker *
+reap_switch(struct reap_worker *worker, struct reap_context *to)
+{
+	slot_must_be_empty(worker);
+	if (REAP_UNLIKELY(to == worker->current))
+		return worker;
+	return reap__switch(worker, to);
+}
+
+struct reap_worker *
+reap_yield(struct reap_worker *worker)
+{
+	struct reap_context	*from = worker->current, *to;
+
+	if (!worker->domain->hosted || (to = worker->domain->host.next(worker)) == NULL)
+		return worker;
+	slot_must_be_empty(worker);
+	if (!(from->flags & REAP__BASE))
+		worker->slot.reap__prev = (uintptr_t)from | REAP__PREV_YIELDED;
+	return reap__switch(worker, to);
+}
+
+struct reap_worker *
+reap_park(struct reap_worker *worker, bool (*publish)(struct reap_context *, void *), void *arg)
+{
+	struct reap__parking parking = { worker->current, publish, arg };
+
+	if (REAP_UNLIKELY(worker->current->flags & REAP__BASE))
+		reap_misuse("park-base", "reap_park() by a base context, which is what runs when others park");
+	slot_must_be_empty(worker);
+	worker->slot.reap__prev = (uintptr_t)&parking | REAP__PREV_PARKED;
+	return reap__switch(worker, reap__successor(worker));
+}
+
+int
+reap_worker_start(struct reap_domain *domain, void *user, struct reap_worker **out)
+{
+	struct reap_worker	*worker;
+	struct reap_context	*base;
+
+	if (domain == NULL || out == NULL)
+		return -EINVAL;
+	if (reap_worker_self() != NULL)
+		return -EBUSY;
+	/* A size that is a multiple of the alignment, as C11 wants it. */
+	worker = aligned_alloc(128, (sizeof(*worker) + 127) & ~(size_t)127);
+	if (worker == NULL)
+		return -ENOMEM;
+	memset(worker, 0, sizeof(*worker));
+	worker->domain = domain;
+	worker->user = user;
+	base = reap__descriptor_get(domain, worker);
+	if (base == NULL) {
+		free(worker);
+		return -ENOMEM;
+	}
+	reap__context_init(domain, worker, base, REAP__BASE);
+	base->live = &worker->base_live;
+	base->live->home = worker;
+	reap__san_base_init(REAP__SAN(base->live));
+	worker->base = worker->current = base;
+	worker->hooks = (domain->host.on_switch != NULL ? REAP__HOOK_ON : 0) |
+	    (domain->host.after_switch != NULL ? REAP__HOOK_AFTER : 0) | (domain->usage ? REAP__HOOK_USAGE : 0);
+	if (domain->usage)
+		worker->slice = domain->clock(domain->clock_arg);
+	reap__stack_cache_init(&worker->cache, &domain->depot);
+	pthread_mutex_lock(&domain->lock);
+	worker->next = domain->workers;
+	domain->workers = worker;
+	domain->nworkers++;
+	pthread_mutex_unlock(&domain->lock);
+	self = worker;
+	*out = worker;
+	return 0;
+}
+
+int
+reap_worker_stop(struct reap_worker *worker)
+{
+	struct reap_domain	*domain = worker->domain;
+	struct reap_context	*base = worker->base;
+
+	if (worker != reap_worker_self() || worker->current != base)
+		reap_misuse("stop-from-base", "reap_worker_stop() from a context, or from another thread");
+	/* Relaxed: only contexts pinned here are counted, and only this worker makes them. */
+	if (REAP_LOAD_RELAXED(&worker->pinned) != 0)
+		return -EBUSY;
+	slot_must_be_empty(worker);	/* the base context landed when it came back [9] */
+	reap__disinherit(worker, base);
+	reap__stack_cache_fini(&worker->cache);
+	REAP_STORE_RELAXED(&base->flags, base->flags | REAP__EXITED);
+	/* Release: pairs with the acquire of whoever tries a stale handle of the base context. */
+	REAP_STORE_RELEASE(&base->claim, REAP__CLAIM(REAP__CLAIM_GENERATION(base->claim), REAP__REAPED));
+	reap__ref_add(worker, base, (uint64_t)base->kids - REAP__REFS_ALIVE);
+	reap__descriptor_donate(worker);
+	reap__limit_donate(worker);
+
+	pthread_mutex_lock(&domain->lock);
+	for (struct reap_worker **link = &domain->workers; *link != NULL; link = &(*link)->next)
+		if (*link == worker) {
+			*link = worker->next;
+			break;
+		}
+	domain->nworkers--;
+	reap__counters_add(&domain->count, &worker->count);
+	pthread_mutex_unlock(&domain->lock);
+	self = NULL;
+	free(worker);
+	return 0;
+}

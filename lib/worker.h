@@ -1,0 +1,176 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * worker.h: the state of a worker and of its domain, and the landing.
+ */
+#ifndef REAP_LIB_WORKER_H
+#define REAP_LIB_WORKER_H
+
+#include <pthread.h>
+
+#include <reap/adopter.h>
+#include <reap/group.h>
+#include <reap/worker.h>
+
+#include "context.h"
+#include "stack/stack.h"
+
+/* What the slot holds for the next landing: a pointer and, in its low bits, what to do with the one who left. */
+#define REAP__PREV_DEAD		((uintptr_t)0)	/* the completion of a dead context (door 1 knows only these) */
+#define REAP__PREV_PARKED	((uintptr_t)1)	/* a struct reap__parking on the stack of the parked */
+#define REAP__PREV_YIELDED	((uintptr_t)2)	/* a context to be readied */
+#define REAP__PREV_SWITCHED	((uintptr_t)3)	/* a context, for the after_switch() hook alone */
+#define REAP__PREV_TAG		((uintptr_t)3)
+
+struct reap__parking {
+	struct reap_context	*context;
+	bool		       (*publish)(struct reap_context *, void *);
+	void			*arg;
+};
+
+/* What every switch has to do besides switching; 0 in the usual case. */
+#define REAP__HOOK_ON		0x1u	/* host.on_switch */
+#define REAP__HOOK_AFTER	0x2u	/* host.after_switch */
+#define REAP__HOOK_USAGE	0x4u	/* charge run time */
+
+/* Counters of one worker, written by it alone; of the domain: of those who are no worker, by atomic addition. */
+struct reap__counters {
+	uint64_t created, exited, reaped, switches, posted, direct, base, barrier, orphans, detached, limit_hits, recalls;
+	struct reap_ledger ledger[REAP_PAYERS];
+};
+
+struct reap_worker {
+	struct reap_slot	 slot;			/* first, for the inline landing; itself only */
+	struct reap_context	*current;		/* right on every path: swap, jump, entry, base loop; itself only */
+	unsigned		 hooks;			/* constant */
+	uint64_t		 slice;			/* usage: when `current' got the CPU */
+	struct reap_context	*base;			/* constant */
+	struct reap_domain	*domain;		/* constant */
+	struct reap__told	 told;			/* woken by the exit that is in the slot, readied after its post */
+	struct reap__stack_cache cache;
+	struct reap_context	*descriptors;		/* free ones, last in first out; itself only */
+	unsigned		 ndescriptors;
+	uint64_t		 generation, generations; /* next, and end of this worker's block; itself only */
+	uint32_t		 credits;		/* of the domain's limit; itself, and who recalls them */
+	uint32_t		 pinned;		/* live contexts pinned here; itself only */
+	struct reap__counters	 count;
+	void			*user;			/* constant */
+	struct reap__live	 base_live;
+	struct reap_worker	*next;			/* the domain's workers; under its lock */
+};
+
+struct reap__reaper;
+
+struct reap_adopter {
+	struct reap__inbox	 inbox;		/* corpses; taken by the drainer */
+	uintptr_t		 stacks;	/* stacks under the adopter policy: newest first; CLOSED as in an inbox; any thread */
+	struct reap__stack	*owed;		/* taken out of `stacks'; the drainer only */
+	uint64_t		 handed, reaped;	/* their difference is the backlog; any thread, by addition; the drainer */
+	uint32_t		 draining;	/* 1: somebody drains; by compare-and-swap */
+	uint32_t		 interrupted;	/* any thread; the waiter clears it */
+	uint32_t		 refs;		/* its creator's, and of each context or adopter that names it */
+	struct reap_adopter	*heir;		/* constant; NULL: the domain's default */
+	struct reap_domain	*domain;	/* constant */
+	struct reap_adopter	*next;		/* the domain's adopters; under its lock */
+};
+
+struct reap_domain {
+	struct reap_host	 host;		/* constant, as all down to `depot' */
+	void			*user;		/* the host's */
+	bool			 hosted;
+	enum reap_policy	 policy;
+	enum reap_notify	 notify;
+	uint64_t		 limit, reserve;
+	bool			 usage, ledger_time;
+	uint64_t	       (*clock)(void *);
+	void			*clock_arg;
+	void		       (*before_final_switch)(struct reap_context *);
+	size_t			 stack_size;
+	struct reap__depot	 depot;
+	struct reap_adopter	 adopter;	/* the default one */
+	uint64_t		 generation;	/* the counter; taken in blocks, by addition */
+	uint64_t		 credits;	/* not handed out; by compare-and-swap */
+	struct reap__reaper	*reaper;	/* start and stop */
+
+	pthread_mutex_t		 lock;		/* create and reap in bulk, start and stop; never on exit, switch, landing, post */
+	struct reap_worker	*workers;
+	unsigned		 nworkers;
+	struct reap_adopter	*adopters;
+	unsigned		 ngroups;
+	struct reap__descriptors *slabs;	/* append only; walkers load it with acquire */
+	struct reap__descriptors *carving;	/* where fresh descriptors come from; the slabs before it are used up */
+	struct reap_context	*descriptors;	/* free ones */
+	size_t			 ndescriptors;
+	struct reap__counters	 count;		/* of stopped workers, and of threads that are none */
+};
+
+/* Add to a counter: its worker writes it plainly, everybody else shares the domain's. */
+#define REAP__COUNT_N(domain, worker, field, n) do {							\
+	if (REAP_LIKELY((worker) != NULL))								\
+		REAP_STORE_RELAXED(&(worker)->count.field, (worker)->count.field + (n));		\
+	else												\
+		(void)REAP_ADD_RELAXED(&(domain)->count.field, (n));					\
+} while (0)
+#define REAP__COUNT(domain, worker, field)	REAP__COUNT_N(domain, worker, field, 1)
+
+/* The calling thread's worker if it belongs to this domain, else NULL. */
+struct reap_worker	*reap__worker_in(const struct reap_domain *domain);
+
+void	reap__land(struct reap_worker *worker);
+
+/* First thing after every switch [4]. */
+static inline void
+reap__landed(struct reap_worker *worker)
+{
+	reap__san_landed(REAP__SAN(worker->current->live));
+	if (REAP_UNLIKELY(worker->slot.reap__prev != 0))
+		reap__land(worker);
+}
+
+/* worker.c: leave the current context for `to'; the slot has been filled or must be empty. */
+struct reap_worker	*reap__switch(struct reap_worker *worker, struct reap_context *to);
+_Noreturn void		 reap__jump(struct reap_worker *worker, struct reap_context *to);
+struct reap_context	*reap__successor(struct reap_worker *worker);
+
+/* limits.c */
+int	reap__limit_take(struct reap_domain *domain, struct reap_worker *worker, bool privileged);
+void	reap__limit_return(struct reap_domain *domain, struct reap_worker *worker);
+void	reap__limit_donate(struct reap_worker *worker);
+
+/* group.c: one member is off the CPU; at the landing */
+int	reap__group_join(struct reap_group *group);
+void	reap__group_unjoin(struct reap_group *group);
+void	reap__group_left(struct reap_group *group, intptr_t status);
+
+/* adopter.c */
+void	reap__adopter_init(struct reap_adopter *, struct reap_domain *, struct reap_adopter *heir);
+struct reap_waiter *reap__adopter_owe_stack(struct reap_adopter *, struct reap__stack *);
+void	reap__adopter_free_stack(struct reap_domain *, struct reap_worker *, struct reap__stack_cache *, struct reap__stack *,
+	    enum reap_payer);
+int	reap__adopter_drain(struct reap_adopter *, unsigned budget, enum reap_payer, struct reap__stack_cache *);
+void	reap__adopter_ref(struct reap_adopter *);
+void	reap__adopter_unref(struct reap_adopter *);
+void	reap__adopter_name(struct reap_context *, struct reap_adopter *);
+
+/* reaper.c: the thread policy */
+void	reap__reaper_hand(struct reap_domain *domain, struct reap_context *dead);
+bool	reap__reaper_runs(const struct reap_domain *domain);
+
+/* stats.c */
+void	reap__counters_add(struct reap__counters *to, const struct reap__counters *from);
+
+/* barrier.c: the calling context or thread sleeps until the post.  0; -EBUSY: another waiter; -EDEADLK: nothing can end it. */
+int	reap__await(struct reap_completion *done, const struct reap_context *whose);
+int	reap__await_inbox(struct reap__inbox *);
+
+/* usage */
+static inline void
+reap__charge(struct reap_worker *worker, struct reap_context *from)
+{
+	uint64_t now = worker->domain->clock(worker->domain->clock_arg);
+
+	reap__usage(from)->run_ns += now - worker->slice;
+	reap__usage(from)->runs++;
+	worker->slice = now;
+}
+
+#endif
