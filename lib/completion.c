@@ -72,12 +72,16 @@ reap_completion_wait(struct reap_completion *completion)
 			return 0;
 		reap__os_relax();
 	}
-	error = reap_completion_arm(completion, &thread.waiter);
-	if (error != 0)
-		return error == -EALREADY ? 0 : error;
-	/* pairs with the release store in wake_thread(): the post happens before the return. */
-	while (REAP_LOAD_ACQUIRE(&thread.readied) == 0)
-		reap__os_wait(&thread.readied, 0);
+	do {
+		thread.readied = 0;
+		error = reap_completion_arm(completion, &thread.waiter);
+		if (error != 0)
+			return error == -EALREADY ? 0 : error;
+		/* pairs with the release store in wake_thread(): the post happens before the return. */
+		while (REAP_LOAD_ACQUIRE(&thread.readied) == 0)
+			reap__os_wait(&thread.readied, 0);
+		/* Readied without a post: an early notification took the waiter out.  The barrier is still ahead. */
+	} while (!reap_completion_posted(completion));
 	return 0;
 }
 

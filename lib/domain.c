@@ -70,8 +70,8 @@ count_live(struct reap_context *context, void *arg)
 {
 	struct listing *listing = arg;
 
-	/* pairs with the post: what is off the CPU has nothing left to do. */
-	if (!reap_completion_posted(&context->done))
+	/* One that has exited but is not posted is in the hands of the reaper thread: no worker is left. */
+	if (!(reap__flags(context) & REAP__EXITED))
 		listing->live++;
 }
 

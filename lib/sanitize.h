@@ -7,12 +7,12 @@
  * `owner' is not evaluated in a build without sanitizers.
  *
  *	reap__san_base_init	an OS thread becomes a worker: once, on its own stack
- *	reap__san_context_create  before anything is written to the stack, reap_md_make() included
+ *	reap__san_stack_reuse	before anything is written to the stack of a context to be: what is on it is void from then on
+ *	reap__san_context_create  once the stack is the context's; its state may lie on that stack
  *	reap__san_before_switch	last before reap_md_swap() or reap_md_jump(), in the very function that calls it
  *	reap__san_landed	first after reap_md_swap(), and first in the entry function
  *	reap__san_context_destroy  off the CPU and never to run again: before the stack goes to anybody else, be it a cache,
- *				the system or the embedder, and before the state is lost
- *	reap__san_stack_reuse	before anybody but its context writes to a stack that has been run on
+ *				the system or the embedder.  What is on it, the state included, is void from then on
  *
  * The function that calls reap__san_before_switch() with `dying' must keep no variable whose address is taken: its frame may
  * lie in the fake stack, which that call frees.
@@ -79,7 +79,6 @@
 struct reap__san {
 	const void	*lo;		/* the stack, what its context may touch of it (no guard) */
 	size_t		 size;
-	bool		 base;		/* an OS thread's own stack: nothing to give back */
 #if REAP__ASAN
 	void		*fake;		/* the fake stack while the context is stopped: by itself, leaving and landing */
 #endif
@@ -98,7 +97,7 @@ struct reap__san {
 
 struct reap__san;
 #define REAP__SAN_FIELD
-#define REAP__SAN(owner)	((struct reap__san *)0)
+#define REAP__SAN(owner)	((void)sizeof(owner), (struct reap__san *)0)
 
 #endif
 
@@ -140,7 +139,6 @@ reap__san_base_init(struct reap__san *self)
 #if REAP__SAN_ON
 	self->lo = NULL;
 	self->size = 0;
-	self->base = true;
 #if REAP__ASAN
 	/* A switch to nowhere and back: the first arrival tells the bounds of what was left, the second restores them. */
 	__sanitizer_start_switch_fiber(&self->fake, NULL, 0);
@@ -167,11 +165,9 @@ reap__san_base_init(struct reap__san *self)
 REAP__SAN_INLINE void
 reap__san_context_create(struct reap__san *self, const void *lo, size_t size)
 {
-	reap__san_stack_reuse(lo, size);	/* first: the state itself may lie on that stack */
 #if REAP__SAN_ON
 	self->lo = lo;
 	self->size = size;
-	self->base = false;
 #if REAP__ASAN
 	self->fake = NULL;
 #endif
@@ -182,14 +178,14 @@ reap__san_context_create(struct reap__san *self, const void *lo, size_t size)
 	self->fiber = __tsan_create_fiber(0);
 #endif
 #if REAP__VALGRIND
-	if (__builtin_expect(reap__san_on_valgrind(), 0))
-		self->id = VALGRIND_STACK_REGISTER(lo, (const char *)lo + size - 1);
+	self->id = __builtin_expect(reap__san_on_valgrind(), 0) ? VALGRIND_STACK_REGISTER(lo, (const char *)lo + size - 1) : 0;
 #endif
 #endif
 	(void)self;
+	(void)lo;
+	(void)size;
 }
 
-/* The state may lie on the stack: what is needed of it is read before the stack is said to be nobody's. */
 REAP__SAN_INLINE void
 reap__san_context_destroy(struct reap__san *self)
 {
@@ -197,8 +193,6 @@ reap__san_context_destroy(struct reap__san *self)
 	const void *lo = self->lo;
 	size_t size = self->size;
 
-	if (self->base)
-		return;
 #if REAP__ASAN
 	/* Stopped for ever, not dead: its fake stack goes by way of becoming the caller's for a moment. */
 	if (self->fake != NULL) {
@@ -223,7 +217,7 @@ reap__san_context_destroy(struct reap__san *self)
 	if (__builtin_expect(reap__san_on_valgrind(), 0))
 		VALGRIND_STACK_DEREGISTER(self->id);
 #endif
-	reap__san_stack_reuse(lo, size);
+	reap__san_stack_reuse(lo, size);	/* last: the state may lie there */
 #endif
 	(void)self;
 }

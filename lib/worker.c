@@ -233,6 +233,8 @@ reap_worker_start(struct reap_domain *domain, void *user, struct reap_worker **o
 		return -ENOMEM;
 	}
 	reap__context_init(domain, worker, base, REAP__BASE);
+	/* Nobody can wait for it: it ends with its worker.  pairs with the acquire of whoever tries */
+	REAP_STORE_RELEASE(&base->claim, REAP__CLAIM(REAP__CLAIM_GENERATION(base->claim), REAP__CLAIMED));
 	base->live = &worker->base_live;
 	base->live->home = worker;
 	reap__san_base_init(REAP__SAN(base->live));

@@ -84,7 +84,6 @@ struct reap_domain {
 	uint64_t	       (*clock)(void *);
 	void			*clock_arg;
 	void		       (*before_final_switch)(struct reap_context *);
-	size_t			 stack_size;
 	struct reap__depot	 depot;
 	struct reap_adopter	 adopter;	/* the default one */
 	uint64_t		 generation;	/* the counter; taken in blocks, by addition */
