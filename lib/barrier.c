@@ -14,6 +14,7 @@
 struct sleep {
 	struct reap_waiter	 waiter;
 	struct reap_completion	*done;		/* NULL: the inbox */
+	const struct reap_context *whose;	/* the context that `done' is of; NULL: of none */
 	struct reap__inbox	*inbox;
 	struct reap_context	*context;	/* who sleeps */
 	struct reap_worker	*worker;	/* a base context's */
@@ -27,6 +28,15 @@ arm(struct sleep *sleep)
 	if (sleep->done == NULL) {
 		sleep->error = 0;	/* something has come: look again */
 		return reap__inbox_await(sleep->inbox, &sleep->waiter);
+	}
+	if (sleep->whose != NULL && reap__private(reap__flags(sleep->whose))) {
+		/* Who is awaited, who sleeps and who posts are on this worker. */
+		if (reap_completion_posted(sleep->done)) {
+			sleep->error = -EALREADY;
+			return false;
+		}
+		REAP_STORE_RELAXED(&sleep->done->reap__word, (uintptr_t)&sleep->waiter);
+		return true;
 	}
 	sleep->error = reap_completion_arm(sleep->done, &sleep->waiter);
 	return sleep->error == 0;
@@ -87,12 +97,20 @@ over(const struct sleep *sleep)
 	return sleep->done != NULL ? reap_completion_posted(sleep->done) : REAP_LOAD_ACQUIRE(&sleep->readied) != 0;
 }
 
+/* Whether somebody has taken our waiter, and will ready it, or has. */
+static bool
+taken(const struct sleep *sleep)
+{
+	/* Relaxed: nothing is read on the strength of it. */
+	return sleep->done != NULL ? REAP_LOAD_RELAXED(&sleep->done->reap__word) != (uintptr_t)&sleep->waiter :
+	    REAP_LOAD_RELAXED(&sleep->inbox->head) != ((uintptr_t)&sleep->waiter | REAP__INBOX_WAITER);
+}
+
 /*
- * The base context is what runs when nothing else is runnable: it runs the others until it is told.  whose: the context whose
- * post is awaited, NULL: anybody's.
+ * The base context is what runs when nothing else is runnable: it runs the others until it is told. 
  */
 static int
-base_sleep(struct reap_worker *worker, struct sleep *sleep, const struct reap_context *whose)
+base_sleep(struct reap_worker *worker, struct sleep *sleep)
 {
 	const struct reap_host *host = &worker->domain->host;
 
@@ -114,11 +132,11 @@ base_sleep(struct reap_worker *worker, struct sleep *sleep, const struct reap_co
 		next = worker->domain->hosted ? host->next(worker) : NULL;
 		if (next != NULL)
 			(void)reap__switch(worker, next);
-		else if (over(sleep))
-			break;
+		else if (taken(sleep))
+			reap__os_yield();	/* the wake() for this may be behind us: to idle now would be to miss it */
 		else if (worker->domain->hosted && host->idle != NULL)
 			host->idle(worker);
-		else if (whose != NULL && reap__flags(whose) & REAP__EXITED)
+		else if (sleep->whose != NULL && reap__flags(sleep->whose) & REAP__EXITED)
 			reap__os_yield();	/* it is dead, another thread is about to post it */
 		else if (disarm(sleep))
 			return -EDEADLK;
@@ -133,7 +151,7 @@ int
 reap__await(struct reap_completion *done, const struct reap_context *whose)
 {
 	struct reap_worker	*worker = reap_worker_self();
-	struct sleep		 sleep = { .done = done };
+	struct sleep		 sleep = { .done = done, .whose = whose };
 
 	if (reap_completion_posted(done))
 		return 0;
@@ -141,7 +159,7 @@ reap__await(struct reap_completion *done, const struct reap_context *whose)
 		return reap_completion_wait(done);
 	REAP__COUNT(worker->domain, worker, barrier);
 	if (worker->current->flags & REAP__BASE)
-		return base_sleep(worker, &sleep, whose);
+		return base_sleep(worker, &sleep);
 	if (!worker->domain->hosted)
 		return -EDEADLK;
 	/* An early notification readies us before the post: look, and sleep again. */
@@ -162,7 +180,7 @@ reap__await_inbox(struct reap__inbox *inbox)
 	struct sleep		 sleep = { .inbox = inbox };
 
 	if (worker->current->flags & REAP__BASE)
-		return base_sleep(worker, &sleep, NULL);
+		return base_sleep(worker, &sleep);
 	if (!worker->domain->hosted)
 		return -EDEADLK;
 	park(worker, &sleep);

@@ -9,7 +9,9 @@
 void
 reap__result(struct reap_context *context, struct reap_result *result)
 {
-	result->handle = reap_context_handle(context);
+	/* Not reap_context_handle(): the name of a dead one makes nothing shared. */
+	result->handle = (struct reap_handle){ (uintptr_t)context,
+	    REAP__CLAIM_GENERATION(REAP_LOAD_RELAXED(&context->claim)) };
 	result->user = context->user;
 	result->status = context->status;
 	if (reap__domain_of(context)->usage)
@@ -68,6 +70,8 @@ reap__collect(struct reap_worker *worker, struct reap_context *context, struct r
 				reap__inbox_unlink(&parent->inbox, context);
 			}
 			parent->kids--;
+			if (REAP_LIKELY(reap__private(context->flags)))
+				parent->live->private_kids--;
 		} else {
 			/* Only the parent may unlink: it finds a tombstone, which is one more reference until then. */
 			tombstone = listed;
@@ -78,10 +82,15 @@ reap__collect(struct reap_worker *worker, struct reap_context *context, struct r
 		reap__limit_return(domain, worker);
 	REAP__COUNT(domain, worker, reaped);
 	REAP__COUNT(domain, worker, ledger[payer].contexts);
+	if (REAP_LIKELY(reap__private(context->flags) && context->kids == 0 && !(context->flags & REAP__KIN))) {
+		/* Nobody else ever had its name or that of a child of its: there is no reference to be counted. */
+		reap__descriptor_free(domain, worker, context);
+	} else {
 	/* Release: pairs with the acquire of holders, joiners and the parent's sweep. */
 	REAP_STORE_RELEASE(&context->claim, REAP__CLAIM(REAP__CLAIM_GENERATION(claim), REAP__REAPED));
 	/* From here on the living reference is gone; children that live on, holds and the tombstone remain. */
 	reap__ref_add(worker, context, (uint64_t)context->kids + tombstone - REAP__REFS_ALIVE);
+	}
 	if (worker != NULL)
 		reap__descriptor_surplus(worker);
 	if (sleeper != NULL)

@@ -42,12 +42,14 @@ reap__context_init(struct reap_domain *domain, struct reap_worker *worker, struc
 	context->user = NULL;
 	context->off_cpu = NULL;
 	context->status = 0;
-	if (domain->usage)
+	if (REAP_UNLIKELY(domain->usage))
 		*reap__usage(context) = (struct reap_usage){ 0, 0, 0, 0 };
 	/* Release: pairs with the acquire of a holder's or walker's load of the claim. */
 	REAP_STORE_RELEASE(&context->claim, REAP__CLAIM(generation_next(domain, worker), REAP__LIVE));
-	/* Release: pairs with the acquire in hold(): who gets a reference to this life sees this life's claim. */
-	REAP_STORE_RELEASE(&context->refs, REAP__REFS_ALIVE);
+	/* A free descriptor keeps the living reference: a holder with a stale handle may be about to add and take back one of
+	 * its own, which a store would lose.  One that was counted down, or is fresh, has none, and nobody adds to that. */
+	if (REAP_UNLIKELY(REAP__REFS(REAP_LOAD_RELAXED(&context->refs)) == 0))
+		REAP_STORE_RELEASE(&context->refs, REAP__REFS_ALIVE);	/* pairs with the acquire in refer() */
 }
 
 /* The part of a create that may fail has succeeded: stack and descriptor are there. */
@@ -64,7 +66,8 @@ assemble(struct reap_domain *domain, struct reap_worker *worker, struct reap_con
 	live->arg = arg;
 	live->listeners = NULL;
 	live->group = NULL;
-	live->home = flags & REAP__PINNED ? worker : NULL;
+	live->home = worker;
+	live->private_kids = 0;
 	live->claimed = NULL;
 	live->waiting = false;
 	reap__san_context_create(REAP__SAN(live), stack->lo, (size_t)(stack->top - stack->lo));
@@ -81,6 +84,15 @@ assemble(struct reap_domain *domain, struct reap_worker *worker, struct reap_con
 		if (REAP_UNLIKELY(REAP__GONE_COUNT(REAP_LOAD_RELAXED(&context->parent->refs)) >= REAP__GONE_SWEEP))
 			reap__sweep(worker, context->parent);
 		context->parent->kids++;
+		if (REAP_LIKELY(reap__private(flags))) {
+			context->parent->live->private_kids++;
+			if (REAP_UNLIKELY((context->parent->flags & (REAP__BOUND | REAP__BASE)) == 0)) {
+				/* Both ends of a private pair are on one worker: the parent stays here meanwhile. */
+				context->parent->live->home = worker;
+				reap__set_flags(context->parent, REAP__BOUND);
+			}
+		} else
+			reap__set_flags(context->parent, REAP__KIN);
 	}
 	REAP__COUNT(domain, worker, created);
 }
@@ -110,13 +122,14 @@ make(struct reap_domain *domain, struct reap_worker *worker, size_t stack_size, 
 }
 
 static uint32_t
-policy_flags(const struct reap_domain *domain, enum reap_policy policy, enum reap_notify notify)
+policy_flags(const struct reap_domain *domain, bool here, enum reap_policy policy, enum reap_notify notify)
 {
 	if (policy == REAP_POLICY_DEFAULT)
 		policy = domain->policy;
 	if (notify == REAP_NOTIFY_DEFAULT)
 		notify = domain->notify;
-	return (uint32_t)policy << REAP__POLICY_SHIFT | REAP__NEW | (notify == REAP_NOTIFY_EARLY ? REAP__EARLY : 0);
+	return (uint32_t)policy << REAP__POLICY_SHIFT | REAP__NEW | (notify == REAP_NOTIFY_EARLY ? REAP__EARLY : 0) |
+	    (domain->host.shares && here && policy != REAP_POLICY_THREAD ? REAP__BOUND : REAP__SHARED);
 }
 
 int
@@ -136,7 +149,7 @@ reap_spawn(struct reap_worker *worker, reap_entry *entry, void *arg, struct reap
 	if (error != 0)
 		return error;
 	assemble(domain, worker, context, stack, entry, arg,
-	    policy_flags(domain, REAP_POLICY_DEFAULT, REAP_NOTIFY_DEFAULT));
+	    policy_flags(domain, true, REAP_POLICY_DEFAULT, REAP_NOTIFY_DEFAULT));
 	*out = context;
 	return 0;
 }
@@ -182,7 +195,7 @@ reap_context_create(struct reap_domain *domain, const struct reap_context_option
 			reap__group_unjoin(options->group);
 		return error;
 	}
-	flags = policy_flags(domain, options->policy, options->notify) |
+	flags = policy_flags(domain, worker != NULL, options->policy, options->notify) |
 	    (options->flags & REAP_CONTEXT_PINNED ? REAP__PINNED : 0) |
 	    (options->group != NULL ? REAP__GROUPED : 0) |
 	    (options->stack != NULL || options->stack_ops != NULL ? REAP__BORROWED : 0);
@@ -196,8 +209,11 @@ reap_context_create(struct reap_domain *domain, const struct reap_context_option
 		reap__adopter_name(context, options->adopter);
 	if (options->flags & REAP_CONTEXT_DETACHED || options->group != NULL) {
 		/* Nobody knows it yet, and it was never anybody's child: the counts are simply taken back. */
-		if (context->parent != NULL)
+		if (context->parent != NULL) {
 			context->parent->kids--;
+			if (reap__private(flags))
+				context->parent->live->private_kids--;
+		}
 		context->parent = NULL;
 		REAP_STORE_RELAXED(&context->claim,
 		    REAP__CLAIM(REAP__CLAIM_GENERATION(context->claim), REAP__ADOPTED));
@@ -207,9 +223,45 @@ reap_context_create(struct reap_domain *domain, const struct reap_context_option
 	return 0;
 }
 
-struct reap_handle
-reap_context_handle(const struct reap_context *context)
+/* The context is private; this is its worker.  From now on its words, and its parent's inbox, are written atomically. */
+void
+reap__share(struct reap_context *context)
 {
+	struct reap_context *parent = context->parent;
+
+	if (context->live != NULL && context->live->home != reap_worker_self())
+		reap_misuse("private", "a context that is private to one worker was named or shared by another thread");
+	/* A parent that has ended has closed its inbox: that is written atomically anyhow. */
+	if (parent != NULL && !(parent->flags & REAP__EXITED) &&
+	    REAP__CLAIM_STATE(REAP_LOAD_RELAXED(&context->claim)) != REAP__ADOPTED) {
+		parent->live->private_kids--;
+		reap__set_flags(parent, REAP__KIN);
+	}
+	reap__set_flags(context, REAP__SHARED);
+}
+
+int
+reap_context_share(struct reap_context *context)
+{
+	uint32_t flags = reap__flags(context);
+
+	if (flags & (REAP__PINNED | REAP__BASE))
+		return -EPERM;
+	if (!(flags & REAP__BOUND))
+		return 0;
+	if (context->live->private_kids != 0)
+		return -EBUSY;
+	if (reap__private(flags))
+		reap__share(context);
+	REAP_STORE_RELAXED(&context->flags, context->flags & ~REAP__BOUND);
+	return 0;
+}
+
+struct reap_handle
+reap_context_handle(struct reap_context *context)
+{
+	if (reap__private(reap__flags(context)))
+		reap__share(context);
 	return (struct reap_handle){ (uintptr_t)context, REAP__CLAIM_GENERATION(REAP_LOAD_RELAXED(&context->claim)) };
 }
 
@@ -259,11 +311,12 @@ reap_context_state(const struct reap_context *context)
 }
 
 struct reap_worker *
-reap_context_pinned(const struct reap_context *context)
+reap_context_home(const struct reap_context *context)
 {
 	uint32_t flags = reap__flags(context);
 
-	return (flags & (REAP__PINNED | REAP__BASE)) != 0 && context->live != NULL ? context->live->home : NULL;
+	return (flags & (REAP__PINNED | REAP__BASE | REAP__BOUND)) != 0 && context->live != NULL ?
+	    context->live->home : NULL;
 }
 
 struct reap_context **

@@ -71,8 +71,26 @@ enum reap__claim {
 #define REAP__NEW		0x080u	/* has not run yet */
 #define REAP__EARLY		0x100u	/* tell the heir at exit */
 #define REAP__SUB_ADOPTED	0x200u	/* holds a reference on its adopter */
-#define REAP__POLICY_SHIFT	12	/* enum reap_policy */
+#define REAP__SHARED		0x400u	/* others than its worker may reach it; see below */
+#define REAP__KIN		0x800u	/* as a parent: it has or had a shared child, who writes to its inbox */
+#define REAP__BOUND		0x1000u	/* not shared, or with children that are not: only its home runs it */
+#define REAP__POLICY_SHIFT	13	/* enum reap_policy */
 #define REAP__POLICY_OF(flags)	((enum reap_policy)((flags) >> REAP__POLICY_SHIFT & 7))
+
+/*
+ * Private and shared.  Where the host promises to say so (struct reap_host: shares), a context is born private to its worker:
+ * nobody else can reach it, so its claim, its completion and its references are written plainly, and a life that stays on one
+ * worker executes no locked instruction.  It becomes SHARED, by its own worker and before anybody else can know it,
+ *	when somebody takes its handle		a stale handle never matches the generation of a private one
+ *	when the host lets other workers run it	reap_context_share()
+ * A parent stays BOUND to its worker as long as it has private children, so that both ends of each such pair are there; its
+ * inbox is plain until its first child is shared (KIN).
+ */
+static inline bool
+reap__private(uint32_t flags)
+{
+	return (flags & REAP__SHARED) == 0;
+}
 
 /*
  * What somebody owes: the dead children of a parent, the corpses of an adopter.  Many push, one takes.
@@ -129,8 +147,9 @@ struct reap__live {
 	void			*arg;
 	struct reap_exit_listener *listeners;	/* newest first */
 	struct reap_group	*group;
-	struct reap_worker	*home;		/* PINNED, BASE: the only worker that runs it */
+	struct reap_worker	*home;		/* PINNED, BASE, BOUND: the only worker that runs it */
 	struct reap_context	*claimed;	/* whom it waits for, having claimed it; itself */
+	uint32_t		 private_kids;	/* children that are private; on its home only, others read it */
 	bool			 waiting;	/* in a wait of any kind: must not be destroyed unless it can be taken back */
 	struct reap__told	 told;		/* THREAD: whom the reaper thread tells after the post; the landing */
 	REAP__SAN_FIELD
@@ -183,11 +202,14 @@ reap__usage(struct reap_context *context)
 
 /* context.c */
 void			 reap__context_init(struct reap_domain *, struct reap_worker *, struct reap_context *, uint32_t flags);
+void			 reap__share(struct reap_context *);
 
-/* descriptor.c */
-struct reap_context	*reap__descriptor_get(struct reap_domain *domain, struct reap_worker *worker);
-void			 reap__descriptor_put(struct reap_domain *domain, struct reap_worker *worker, struct reap_context *);
-void			 reap__descriptor_surplus(struct reap_worker *worker);
+#define REAP__DESCRIPTORS_KEPT	64u	/* free ones that a worker keeps: 8 KiB */
+
+/* descriptor.c; the warm halves are in worker.h */
+struct reap_context	*reap__descriptor_get_cold(struct reap_domain *domain, struct reap_worker *worker);
+void			 reap__descriptor_put_cold(struct reap_domain *domain, struct reap_context *);
+void			 reap__descriptor_hand_on(struct reap_worker *worker);
 void			 reap__descriptor_donate(struct reap_worker *worker);
 void			 reap__descriptor_trim(struct reap_domain *domain, struct reap_worker *worker);
 void			 reap__descriptor_fini(struct reap_domain *domain);
@@ -195,21 +217,60 @@ void			 reap__ref_add(struct reap_worker *worker, struct reap_context *context, 
 
 /* inbox.c */
 bool			 reap__inbox_push(struct reap__inbox *, struct reap_context *, struct reap_waiter **sleeper);
-void			 reap__inbox_take(struct reap__inbox *);
+void			 reap__inbox_take_cold(struct reap__inbox *);
 bool			 reap__inbox_await(struct reap__inbox *, struct reap_waiter *);
 bool			 reap__inbox_unawait(struct reap__inbox *, struct reap_waiter *);
 struct reap_waiter	*reap__inbox_kick(struct reap__inbox *);
 struct reap_waiter	*reap__inbox_close(struct reap__inbox *);
-void			 reap__inbox_append(struct reap__inbox *, struct reap_context *);
-void			 reap__inbox_unlink(struct reap__inbox *, struct reap_context *);
+
+static inline void
+reap__inbox_append(struct reap__inbox *inbox, struct reap_context *context)
+{
+	struct reap_context *oldest = inbox->corpses;
+
+	if (oldest == NULL) {
+		context->next = context->prev = context;
+		inbox->corpses = context;
+		return;
+	}
+	context->next = oldest;
+	context->prev = oldest->prev;
+	oldest->prev->next = context;
+	oldest->prev = context;
+}
+
+static inline void
+reap__inbox_unlink(struct reap__inbox *inbox, struct reap_context *context)
+{
+	if (context->next == context) {
+		inbox->corpses = NULL;
+		return;
+	}
+	context->next->prev = context->prev;
+	context->prev->next = context->next;
+	if (inbox->corpses == context)
+		inbox->corpses = context->next;
+}
+
+/* Move what has come to the corpses. */
+static inline void
+reap__inbox_take(struct reap__inbox *inbox)
+{
+	if (REAP_LOAD_RELAXED(&inbox->head) != 0)
+		reap__inbox_take_cold(inbox);
+}
 
 /* exit.c: the end of a context, up to the post */
 void			 reap__bequeath(struct reap_context *, struct reap__told *);
 struct reap_waiter	*reap__to_adopter(struct reap_context *);
 struct reap_waiter	*reap__let_go(struct reap_worker *, struct reap_context *parent);
 void			 reap__disinherit(struct reap_worker *, struct reap_context *);
-void			 reap__ended(struct reap_worker *, struct reap_context *, struct reap__told *);
 void			 reap__entry(void *pass);
+
+/* landing.c: from off the CPU to the post */
+void			 reap__tell_host(struct reap_domain *, struct reap_context *child);
+void			 reap__ready_all(struct reap__told *);
+void			 reap__ended(struct reap_worker *, struct reap_context *, struct reap__told *);
 
 /* collect.c: the reap */
 void			 reap__result(struct reap_context *, struct reap_result *);

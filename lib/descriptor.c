@@ -13,7 +13,7 @@
 #include "worker.h"
 
 #define BATCH		32u		/* descriptors moved between a worker and the domain at a time: 4 KiB */
-#define KEEP		(2 * BATCH)	/* a worker hands a batch on above this many */
+_Static_assert(2 * BATCH == REAP__DESCRIPTORS_KEPT, "a worker keeps two batches");
 
 static size_t
 header_size(size_t stride)
@@ -95,15 +95,10 @@ take_one(struct reap_domain *domain)
 
 /* NULL: no memory. */
 struct reap_context *
-reap__descriptor_get(struct reap_domain *domain, struct reap_worker *worker)
+reap__descriptor_get_cold(struct reap_domain *domain, struct reap_worker *worker)
 {
 	struct reap_context *context;
 
-	if (REAP_LIKELY(worker != NULL && (context = worker->descriptors) != NULL)) {
-		worker->descriptors = context->next;
-		worker->ndescriptors--;
-		return context;
-	}
 	pthread_mutex_lock(&domain->lock);
 	context = take_one(domain);
 	for (unsigned i = 1; worker != NULL && context != NULL && i < BATCH; i++) {
@@ -137,19 +132,10 @@ hand_on(struct reap_worker *worker, unsigned n)
 	pthread_mutex_unlock(&domain->lock);
 }
 
-/*
- * Nobody refers to the descriptor any more.  On a worker this takes no lock: the last reference to a dead parent may be
- * dropped by the exit of a child [10].  Surplus is handed on by collectors, in reap__descriptor_surplus().
- */
+/* By a thread that is no worker of the domain. */
 void
-reap__descriptor_put(struct reap_domain *domain, struct reap_worker *worker, struct reap_context *context)
+reap__descriptor_put_cold(struct reap_domain *domain, struct reap_context *context)
 {
-	if (REAP_LIKELY(worker != NULL)) {
-		context->next = worker->descriptors;
-		worker->descriptors = context;
-		worker->ndescriptors++;
-		return;
-	}
 	pthread_mutex_lock(&domain->lock);
 	context->next = domain->descriptors;
 	domain->descriptors = context;
@@ -159,10 +145,9 @@ reap__descriptor_put(struct reap_domain *domain, struct reap_worker *worker, str
 
 /* On the reaping side, which may lock: what a worker has too many of serves the others. */
 void
-reap__descriptor_surplus(struct reap_worker *worker)
+reap__descriptor_hand_on(struct reap_worker *worker)
 {
-	if (REAP_UNLIKELY(worker->ndescriptors > KEEP))
-		hand_on(worker, BATCH);
+	hand_on(worker, BATCH);
 }
 
 void
@@ -228,11 +213,8 @@ reap__ref_add(struct reap_worker *worker, struct reap_context *context, uint64_t
 	 * before the others have finished reading. */
 	if (REAP__REFS(REAP_ADD_ACQ_REL(&context->refs, n)) != 0)
 		return;
-	if (context->flags & REAP__SUB_ADOPTED)
-		reap__adopter_unref(context->adopter);
-	/* FREE, with no generation: a stale handle finds nothing that it could match [12]. */
-	REAP_STORE_RELAXED(&context->claim, 0);
-	reap__descriptor_put(domain, worker != NULL && worker->domain == domain ? worker : NULL, context);
+	reap__descriptor_free(domain, worker, context);
+	/* Nobody adds to 0: it is made whole for the next life by a store. */
 }
 
 size_t

@@ -2,8 +2,7 @@
 /*
  * exit.c: the end of a context, up to the post.
  *
- *	reap_exit()	on the dying stack	listeners, heirs, the slot, the final switch
- *	reap__ended()	on the next stack	the stack's policy, the post, the notification
+ * On the dying stack: listeners, heirs, the slot, the final switch.  What follows is in landing.c, on the successor's.
  */
 #include <errno.h>
 
@@ -58,13 +57,6 @@ tell(struct reap__told *told, struct reap_waiter *sleeper)
 	told->who[i] = sleeper;
 }
 
-static void
-ready_all(struct reap__told *told)
-{
-	for (unsigned i = 0; i < REAP__TOLD_MAX && told->who[i] != NULL; i++)
-		told->who[i]->ready(told->who[i]);
-}
-
 /* One transition decides who gets the corpse [5]; then the heir finds it in its inbox.  On the exiting stack, never blocks. */
 void
 reap__bequeath(struct reap_context *context, struct reap__told *told)
@@ -76,6 +68,21 @@ reap__bequeath(struct reap_context *context, struct reap__told *told)
 	uint64_t		 claim = REAP_LOAD_ACQUIRE(&context->claim), generation = REAP__CLAIM_GENERATION(claim);
 	uint64_t		 zombie = REAP__CLAIM(generation, REAP__ZOMBIE), adopted = REAP__CLAIM(generation, REAP__ADOPTED);
 
+	if (reap__private(reap__flags(context)) && REAP__CLAIM_STATE(claim) == REAP__LIVE) {
+		if (REAP_LIKELY((reap__flags(parent) & (REAP__KIN | REAP__EXITED | REAP__NO_ZOMBIES)) == 0)) {
+			/* Parent and child are on this worker, and so is whoever will look: nothing of this is atomic. */
+			REAP_STORE_RELAXED(&context->claim, zombie);
+			reap__inbox_append(&parent->inbox, context);
+			reap__set_flags(context, REAP__LISTED);
+			if (REAP_LOAD_RELAXED(&parent->inbox.head) & REAP__INBOX_WAITER) {
+				tell(told, (struct reap_waiter *)
+				    (REAP_LOAD_RELAXED(&parent->inbox.head) & ~REAP__INBOX_WAITER));
+				REAP_STORE_RELAXED(&parent->inbox.head, 0);
+			}
+			return;
+		}
+		reap__share(context);
+	}
 	while (REAP__CLAIM_STATE(claim) == REAP__LIVE) {
 		bool unwanted = parent != NULL && (reap__flags(parent) & REAP__NO_ZOMBIES) != 0;
 
@@ -150,18 +157,8 @@ tell_early(struct reap_context *context, struct reap__told *told)
 		tell(told, (struct reap_waiter *)word);
 }
 
-static void
-tell_host(struct reap_domain *domain, struct reap_context *child)
-{
-	enum reap__claim claim = REAP__CLAIM_STATE(REAP_LOAD_RELAXED(&child->claim));
-
-	/* The child has not let go of its parent yet: a descriptor is there, whatever became of the context. */
-	if (domain->host.child_exited != NULL && child->parent != NULL && claim != REAP__ADOPTED)
-		domain->host.child_exited(child->parent, child);
-}
-
 /* All of an exit that is not the final switch.  From here no block, no allocation, no lock, no failure, no system call [10]. */
-static void
+static inline void
 die(struct reap_domain *domain, struct reap_worker *worker, struct reap_context *context, intptr_t status,
     struct reap__told *told)
 {
@@ -189,17 +186,17 @@ reap_exit(intptr_t status)
 	domain = worker->domain;
 	if (domain->host.locks_held != NULL && domain->host.locks_held(context))
 		reap_misuse("exit-with-lock", "a context ended holding a lock of its host");
-	while ((listener = context->live->listeners) != NULL) {
+	while (REAP_UNLIKELY((listener = context->live->listeners) != NULL)) {
 		context->live->listeners = listener->reap__next;
 		listener->exiting(listener, context, status);
+		worker = reap_worker_self();	/* it may have blocked, and come back on another worker [8] */
 	}
 	/* ---- the no-block point ---- */
-	worker = reap_worker_self();	/* a listener may have blocked, and come back on another worker [8] */
 	die(domain, worker, context, status, &told);
 	if (context->flags & REAP__EARLY) {
 		tell_early(context, &told);
-		tell_host(domain, context);
-		ready_all(&told);
+		reap__tell_host(domain, context);
+		reap__ready_all(&told);
 		told = (struct reap__told){ { NULL } };
 	}
 	to = reap__successor(worker);
@@ -212,59 +209,6 @@ reap_exit(intptr_t status)
 	if (REAP_UNLIKELY(domain->before_final_switch != NULL))
 		domain->before_final_switch(context);
 	reap__jump(worker, to);
-}
-
-/*
- * The dead one is off the CPU: its stack goes where the policy says, the completion is posted, sleepers are readied.  In the
- * landing, or in reap_context_destroy() on whatever thread (worker NULL).  The context is gone when this returns.
- */
-void
-reap__ended(struct reap_worker *worker, struct reap_context *context, struct reap__told *told)
-{
-	struct reap_domain	*domain = reap__domain_of(context);
-	struct reap__stack	*stack = context->stack;
-	enum reap_policy	 policy = REAP__POLICY_OF(context->flags);
-	bool			 adopted = REAP__CLAIM_STATE(REAP_LOAD_RELAXED(&context->claim)) == REAP__ADOPTED;
-	struct reap_waiter	*drainer = NULL;
-
-	if (REAP_UNLIKELY(context->flags & REAP__GROUPED))
-		reap__group_left(context->live->group, context->status);
-	if (policy == REAP_POLICY_THREAD) {
-		/* The reaper thread frees, then posts and tells, as it did in the kernel. */
-		context->live->told = *told;
-		if (!(context->flags & REAP__EARLY))
-			tell_host(domain, context);
-		reap__reaper_hand(domain, context);
-		return;
-	}
-	/* A waiter is there: it gets all of it, hot in its cache.  The word is only glanced at: who comes later gets less. */
-	if (policy == REAP_POLICY_ADAPTIVE && (adopted ||
-	    (told->who[0] == NULL && REAP_LOAD_RELAXED(&context->done.reap__word) == REAP__PENDING)))
-		policy = REAP_POLICY_SUCCESSOR;
-	if (policy == REAP_POLICY_SUCCESSOR && worker != NULL && worker->domain == domain &&
-	    !(context->flags & REAP__BORROWED) && reap__stack_shelvable(stack)) {
-		reap__san_context_destroy(REAP__SAN(context->live));
-		context->live = NULL;
-		context->stack = NULL;
-		reap__stack_shelve(&worker->cache, stack);
-		REAP__COUNT(domain, worker, ledger[REAP_PAYER_SUCCESSOR].stacks);
-	} else if (policy == REAP_POLICY_ADOPTER && !adopted && !(context->flags & REAP__BORROWED)) {
-		/* The parent collects a thin zombie.  What is the adopter's anyhow goes to it whole. */
-		reap__san_context_destroy(REAP__SAN(context->live));
-		context->live = NULL;
-		context->stack = NULL;
-		REAP_STORE_RELAXED(&stack->owner, NULL);
-		drainer = reap__adopter_owe_stack(context->adopter != NULL ? context->adopter : &domain->adopter, stack);
-	}
-	if (!(context->flags & REAP__EARLY))
-		tell_host(domain, context);
-	if (worker != NULL)
-		REAP__COUNT(domain, worker, posted);
-	reap_completion_post(&context->done);
-	/* The context is gone [2].  The sleepers are not: they cannot leave before they are readied [14]. */
-	ready_all(told);
-	if (drainer != NULL)
-		drainer->ready(drainer);
 }
 
 int

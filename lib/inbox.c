@@ -30,35 +30,6 @@ reap__inbox_push(struct reap__inbox *inbox, struct reap_context *context, struct
 	return true;
 }
 
-void
-reap__inbox_append(struct reap__inbox *inbox, struct reap_context *context)
-{
-	struct reap_context *oldest = inbox->corpses;
-
-	if (oldest == NULL) {
-		context->next = context->prev = context;
-		inbox->corpses = context;
-		return;
-	}
-	context->next = oldest;
-	context->prev = oldest->prev;
-	oldest->prev->next = context;
-	oldest->prev = context;
-}
-
-void
-reap__inbox_unlink(struct reap__inbox *inbox, struct reap_context *context)
-{
-	if (context->next == context) {
-		inbox->corpses = NULL;
-		return;
-	}
-	context->next->prev = context->prev;
-	context->prev->next = context->next;
-	if (inbox->corpses == context)
-		inbox->corpses = context->next;
-}
-
 /* Put a list that was pushed, newest first, behind the corpses, oldest first. */
 static void
 append_list(struct reap__inbox *inbox, uintptr_t head)
@@ -82,7 +53,7 @@ append_list(struct reap__inbox *inbox, uintptr_t head)
 
 /* Move what has come to the corpses.  A sleeper stays: somebody else drains while it sleeps. */
 void
-reap__inbox_take(struct reap__inbox *inbox)
+reap__inbox_take_cold(struct reap__inbox *inbox)
 {
 	uintptr_t head = REAP_LOAD_RELAXED(&inbox->head);
 

@@ -50,6 +50,15 @@ claim(struct reap_context *context, uint64_t generation, struct reap_context *se
 	/* Acquire: pairs with the release of the context's own transition in its exit, and of create. */
 	uint64_t word = REAP_LOAD_ACQUIRE(&context->claim);
 
+	if (reap__private(reap__flags(context)) && generation == 0) {
+		/* Ours, and of this worker: nobody else can reach it. */
+		if (REAP__CLAIM_STATE(word) != REAP__LIVE && REAP__CLAIM_STATE(word) != REAP__ZOMBIE)
+			return REAP__CLAIM_STATE(word) == REAP__CLAIMED ? -EBUSY : -ECHILD;
+		if (REAP__CLAIM_STATE(word) == REAP__LIVE)
+			REAP_STORE_RELAXED(&context->prev, self);
+		REAP_STORE_RELAXED(&context->claim, REAP__CLAIM(REAP__CLAIM_GENERATION(word), REAP__CLAIMED));
+		return 0;
+	}
 	for (;;) {
 		if (generation != 0 && REAP__CLAIM_GENERATION(word) != generation)
 			return -ESRCH;
@@ -277,7 +286,9 @@ refer(struct reap_handle handle, uint64_t n)
 	struct reap_context	*context = (struct reap_context *)handle.where;
 	uint64_t		 refs, word;
 
-	if (context == NULL)
+	/* Looked at first: nothing is written to a descriptor that lives another life, which may be a private one.  Acquire:
+	 * pairs with create.  Should it end and begin anew right now, the reference is added and taken back. */
+	if (context == NULL || REAP__CLAIM_GENERATION(REAP_LOAD_ACQUIRE(&context->claim)) != handle.generation)
 		return -ESRCH;
 	refs = REAP_LOAD_RELAXED(&context->refs);
 	do {

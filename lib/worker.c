@@ -72,8 +72,8 @@ depart(struct reap_worker *worker, struct reap_context *from, struct reap_contex
 
 	if (REAP_UNLIKELY(sp == NULL))
 		refuse(to);
-	if (REAP_UNLIKELY((to->flags & (REAP__PINNED | REAP__BASE)) != 0) && to->live->home != worker)
-		reap_misuse("pinned", "a switch to a context that belongs to another worker");
+	if ((to->flags & (REAP__PINNED | REAP__BASE | REAP__BOUND)) != 0 && REAP_UNLIKELY(to->live->home != worker))
+		reap_misuse("pinned", "a switch to a context that belongs to another worker, and was not shared");
 	if (REAP_UNLIKELY(worker->hooks != 0)) {
 		if (worker->hooks & REAP__HOOK_ON)
 			worker->domain->host.on_switch(worker, from, to);
@@ -129,44 +129,6 @@ reap__successor(struct reap_worker *worker)
 	struct reap_context *to = worker->domain->hosted ? worker->domain->host.next(worker) : NULL;
 
 	return to != NULL ? to : worker->base;
-}
-
-/*
- * Somebody left something in the slot.  Emptied first [3]; `prev' is dead, or somebody else's, when its case is done.
- */
-void
-reap__land(struct reap_worker *worker)
-{
-	const struct reap_host	*host = &worker->domain->host;
-	uintptr_t		 prev = worker->slot.reap__prev;
-	uintptr_t		 tag = prev & REAP__PREV_TAG;
-	struct reap__parking	*parking;
-	struct reap_context	*context;
-	struct reap__told	 told;
-
-	worker->slot.reap__prev = 0;
-	prev -= tag;
-	parking = tag == REAP__PREV_PARKED ? (struct reap__parking *)prev : NULL;
-	context = tag == REAP__PREV_DEAD ? reap__context_of((struct reap_completion *)prev) :
-	    parking != NULL ? parking->context : (struct reap_context *)prev;
-	if (worker->hooks & REAP__HOOK_USAGE && tag == REAP__PREV_DEAD)
-		reap__charge(worker, context);	/* the last slice, now that it is off the CPU */
-	if (worker->hooks & REAP__HOOK_AFTER)
-		host->after_switch(worker, context, tag == REAP__PREV_DEAD);
-	switch (tag) {
-	case REAP__PREV_DEAD:
-		told = worker->told;
-		reap__ended(worker, context, &told);
-		break;
-	case REAP__PREV_PARKED:
-		/* From its `true' on the parked one may run elsewhere: neither it nor its stack is touched again [7]. */
-		if (!parking->publish(context, parking->arg))
-			host->ready(context);
-		break;
-	case REAP__PREV_YIELDED:
-		host->ready(context);
-		break;
-	}
 }
 
 static void
@@ -232,7 +194,7 @@ reap_worker_start(struct reap_domain *domain, void *user, struct reap_worker **o
 		free(worker);
 		return -ENOMEM;
 	}
-	reap__context_init(domain, worker, base, REAP__BASE);
+	reap__context_init(domain, worker, base, REAP__BASE | REAP__SHARED);
 	/* Nobody can wait for it: it ends with its worker.  pairs with the acquire of whoever tries */
 	REAP_STORE_RELEASE(&base->claim, REAP__CLAIM(REAP__CLAIM_GENERATION(base->claim), REAP__CLAIMED));
 	base->live = &worker->base_live;

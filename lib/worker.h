@@ -111,6 +111,8 @@ struct reap_domain {
 } while (0)
 #define REAP__COUNT(domain, worker, field)	REAP__COUNT_N(domain, worker, field, 1)
 
+void	reap__adopter_unref(struct reap_adopter *);
+
 /* The calling thread's worker if it belongs to this domain, else NULL. */
 struct reap_worker	*reap__worker_in(const struct reap_domain *domain);
 
@@ -123,6 +125,53 @@ reap__landed(struct reap_worker *worker)
 	reap__san_landed(REAP__SAN(worker->current->live));
 	if (REAP_UNLIKELY(worker->slot.reap__prev != 0))
 		reap__land(worker);
+}
+
+static inline struct reap_context *
+reap__descriptor_get(struct reap_domain *domain, struct reap_worker *worker)
+{
+	struct reap_context *context;
+
+	if (REAP_UNLIKELY(worker == NULL || (context = worker->descriptors) == NULL))
+		return reap__descriptor_get_cold(domain, worker);
+	worker->descriptors = context->next;
+	worker->ndescriptors--;
+	return context;
+}
+
+/*
+ * Nobody refers to the descriptor any more.  On a worker this takes no lock: the last reference to a dead parent may be
+ * dropped by the exit of a child [10].  Collectors hand the surplus on.
+ */
+static inline void
+reap__descriptor_put(struct reap_domain *domain, struct reap_worker *worker, struct reap_context *context)
+{
+	if (REAP_UNLIKELY(worker == NULL)) {
+		reap__descriptor_put_cold(domain, context);
+		return;
+	}
+	context->next = worker->descriptors;
+	worker->descriptors = context;
+	worker->ndescriptors++;
+}
+
+/* The last reference is gone. */
+static inline void
+reap__descriptor_free(struct reap_domain *domain, struct reap_worker *worker, struct reap_context *context)
+{
+	if (REAP_UNLIKELY(context->flags & REAP__SUB_ADOPTED))
+		reap__adopter_unref(context->adopter);
+	/* FREE, with no generation: a stale handle finds nothing that it could match [12]. */
+	REAP_STORE_RELAXED(&context->claim, 0);
+	reap__descriptor_put(domain, worker != NULL && worker->domain == domain ? worker : NULL, context);
+}
+
+/* On the reaping side, which may lock: what a worker has too many of serves the others. */
+static inline void
+reap__descriptor_surplus(struct reap_worker *worker)
+{
+	if (REAP_UNLIKELY(worker->ndescriptors > REAP__DESCRIPTORS_KEPT))
+		reap__descriptor_hand_on(worker);
 }
 
 /* worker.c: leave the current context for `to'; the slot has been filled or must be empty. */
@@ -147,7 +196,6 @@ void	reap__adopter_free_stack(struct reap_domain *, struct reap_worker *, struct
 	    enum reap_payer);
 int	reap__adopter_drain(struct reap_adopter *, unsigned budget, enum reap_payer, struct reap__stack_cache *);
 void	reap__adopter_ref(struct reap_adopter *);
-void	reap__adopter_unref(struct reap_adopter *);
 void	reap__adopter_name(struct reap_context *, struct reap_adopter *);
 
 /* reaper.c: the thread policy */

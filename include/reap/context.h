@@ -130,22 +130,55 @@ enum reap_state {
 };
 
 /*
- * reap_context_handle, _user, _set_user, _domain, _parent, _policy, _state, _pinned -- look about.
+ * reap_context_user, _set_user, _domain, _parent, _policy, _state -- look about.
  *
  *   context    Whoever keeps the context from being reaped: itself, its parent, its host while live, an adopter.
  *   ownership  None.  The parent may be NULL, or dead.
  *   ordering   set_user: by one owner at a time.
  *   cost       A load or two.
- *   returns    pinned: the one worker that may run it, or NULL.
+ *   returns    What they are named after.
  */
-REAP_API struct reap_handle	reap_context_handle(const struct reap_context *context);
 REAP_API void			*reap_context_user(const struct reap_context *context);
 REAP_API void			reap_context_set_user(struct reap_context *context, void *user);
 REAP_API struct reap_domain	*reap_context_domain(const struct reap_context *context);
 REAP_API struct reap_context	*reap_context_parent(const struct reap_context *context);
 REAP_API enum reap_policy	reap_context_policy(const struct reap_context *context);
 REAP_API enum reap_state	reap_context_state(const struct reap_context *context);
-REAP_API struct reap_worker	*reap_context_pinned(const struct reap_context *context);
+
+/*
+ * reap_context_handle -- take the context's name, for those who may outlive it.
+ *
+ *   context    The context itself, its parent or its host, on the worker it lives on; or whoever keeps a shared context from
+ *              being reaped.  A private one of another worker aborts ("private").
+ *   ownership  The handle is plain data.
+ *   ordering   None.
+ *   cost       A few loads and stores.  Who has a name can be reached from anywhere: its end is atomic from now on.
+ *   returns    The handle.
+ */
+REAP_API struct reap_handle	reap_context_handle(struct reap_context *context);
+
+/*
+ * reap_context_share -- other workers may run the context from now on.  For hosts that promise to say so (reap_host.shares);
+ * for others it does nothing.
+ *
+ *   context    The worker the context lives on, before another one can find it in a queue.
+ *   ownership  None.
+ *   ordering   None by itself: the host's queue hands the context over.
+ *   cost       A few loads and stores.
+ *   returns    0; -EBUSY: it has children that are private to this worker, it stays; -EPERM: pinned, or a base context.
+ */
+REAP_API int			reap_context_share(struct reap_context *context);
+
+/*
+ * reap_context_home -- which worker must run it?
+ *
+ *   context    A host that is about to queue it, on any worker or thread.
+ *   ownership  None.
+ *   ordering   None: what has no home while it is parked gets none before it runs.
+ *   cost       A load or two.
+ *   returns    The one worker that may run it (pinned, private, or with private children); NULL: any.
+ */
+REAP_API struct reap_worker	*reap_context_home(const struct reap_context *context);
 
 /*
  * reap_context_link -- a pointer-sized field of the descriptor that is the host's while the context is live: the link of its

@@ -31,6 +31,10 @@ struct reap_host {
 	void	(*idle)(struct reap_worker *worker);
 	/* Make idle() of this worker return, or the next one not sleep.  Any thread.  NULL: when only one thread is used. */
 	void	(*wake)(struct reap_worker *worker);
+	/* The host calls reap_context_share() before it lets a context run on another worker than the one that made it, and
+	 * sends those that it may not share home (reap_context_home()).  True spares every life that stays on one worker its
+	 * locked instructions.  A host with one worker has nothing more to do for it. */
+	bool	shares;
 	/* The rest is optional. */
 	/* Before a switch, on the stack that is left. */
 	void	(*on_switch)(struct reap_worker *worker, struct reap_context *from, struct reap_context *to);

@@ -46,6 +46,8 @@ struct reap__stack {
 	uint8_t			 barred;	/* enum reap__stack_bar; under the depot's lock */
 } __attribute__((aligned(64)));
 
+_Static_assert(sizeof(struct reap__stack) == 64, "foreign.c aligns by it, and one line is the point");
+
 enum reap__stack_kind {
 	REAP__STACK_SHELVABLE,		/* default size: fits the workers' caches */
 	REAP__STACK_POOL,		/* another size, or quarantine is on: only put() takes it back */
