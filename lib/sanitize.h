@@ -63,7 +63,7 @@
 #endif
 
 /* The build says REAP_VALGRIND when valgrind's headers are there and wanted. */
-#if defined(REAP_VALGRIND) && !REAP__ASAN && !REAP__TSAN && !REAP__MSAN
+#if defined(REAP_VALGRIND) && !REAP__ASAN && !REAP__LSAN && !REAP__TSAN && !REAP__MSAN
 #define REAP__VALGRIND	1
 #include <valgrind/memcheck.h>
 #else
@@ -101,11 +101,11 @@ struct reap__san;
 
 #endif
 
-#if REAP__VALGRIND
-/* A client request is some ten instructions, a known answer is a load. */
+/* Is there anybody to tell?  Of valgrind this is known at run time only: asking is ten instructions, the answer is a load. */
 REAP__SAN_INLINE bool
-reap__san_on_valgrind(void)
+reap__san_watched(void)
 {
+#if REAP__VALGRIND
 	static signed char known;	/* any thread; all store the same value, so no order is needed */
 	signed char is = __atomic_load_n(&known, __ATOMIC_RELAXED);
 
@@ -113,9 +113,11 @@ reap__san_on_valgrind(void)
 		is = RUNNING_ON_VALGRIND ? 1 : -1;
 		__atomic_store_n(&known, is, __ATOMIC_RELAXED);
 	}
-	return is > 0;
-}
+	return __builtin_expect(is > 0, 0);
+#else
+	return true;
 #endif
+}
 
 /* What the dead left: poison between their variables, words that valgrind holds for popped. */
 REAP__SAN_INLINE void
@@ -126,7 +128,7 @@ reap__san_stack_reuse(const void *lo, size_t size)
 #elif REAP__MSAN
 	__msan_allocated_memory(lo, size);
 #elif REAP__VALGRIND
-	if (__builtin_expect(reap__san_on_valgrind(), 0))
+	if (reap__san_watched())
 		(void)VALGRIND_MAKE_MEM_UNDEFINED(lo, size);
 #endif
 	(void)lo;
@@ -155,9 +157,6 @@ reap__san_base_init(struct reap__san *self)
 #if REAP__TSAN
 	self->fiber = __tsan_get_current_fiber();
 #endif
-#if REAP__VALGRIND
-	self->id = 0;
-#endif
 #endif
 	(void)self;
 }
@@ -166,6 +165,8 @@ REAP__SAN_INLINE void
 reap__san_context_create(struct reap__san *self, const void *lo, size_t size)
 {
 #if REAP__SAN_ON
+	if (!reap__san_watched())
+		return;
 	self->lo = lo;
 	self->size = size;
 #if REAP__ASAN
@@ -178,7 +179,7 @@ reap__san_context_create(struct reap__san *self, const void *lo, size_t size)
 	self->fiber = __tsan_create_fiber(0);
 #endif
 #if REAP__VALGRIND
-	self->id = __builtin_expect(reap__san_on_valgrind(), 0) ? VALGRIND_STACK_REGISTER(lo, (const char *)lo + size - 1) : 0;
+	self->id = VALGRIND_STACK_REGISTER(lo, (const char *)lo + size - 1);
 #endif
 #endif
 	(void)self;
@@ -190,9 +191,13 @@ REAP__SAN_INLINE void
 reap__san_context_destroy(struct reap__san *self)
 {
 #if REAP__SAN_ON
-	const void *lo = self->lo;
-	size_t size = self->size;
+	const void *lo;
+	size_t size;
 
+	if (!reap__san_watched())
+		return;
+	lo = self->lo;
+	size = self->size;
 #if REAP__ASAN
 	/* Stopped for ever, not dead: its fake stack goes by way of becoming the caller's for a moment. */
 	if (self->fake != NULL) {
@@ -214,8 +219,7 @@ reap__san_context_destroy(struct reap__san *self)
 	__tsan_destroy_fiber(self->fiber);
 #endif
 #if REAP__VALGRIND
-	if (__builtin_expect(reap__san_on_valgrind(), 0))
-		VALGRIND_STACK_DEREGISTER(self->id);
+	VALGRIND_STACK_DEREGISTER(self->id);
 #endif
 	reap__san_stack_reuse(lo, size);	/* last: the state may lie there */
 #endif

@@ -13,7 +13,12 @@
 #include <stddef.h>
 
 /* The least that reap_md_make() needs below `top' before the entry function's own frame, in bytes. */
+#ifdef REAP_MD_UCONTEXT
+#include <ucontext.h>
+#define REAP_MD_MIN_FRAME	(sizeof(ucontext_t) + 256)
+#else
 #define REAP_MD_MIN_FRAME	256
+#endif
 
 /*
  * Prepare a stack whose first byte above is `top' (aligned to 16): the first switch to the returned sp calls
