@@ -24,12 +24,18 @@ struct sleep {
 static bool
 arm(struct sleep *sleep)
 {
+	int error;
+
 	if (sleep->done == NULL) {
 		sleep->error = 0;	/* something has come: look again */
 		return reap__inbox_await(sleep->inbox, &sleep->waiter);
 	}
-	sleep->error = reap_completion_arm(sleep->done, &sleep->waiter);
-	return sleep->error == 0;
+	sleep->error = 0;
+	error = reap_completion_arm(sleep->done, &sleep->waiter);
+	/* Armed: the sleeper may run again, elsewhere, and `sleep' be gone [7]. */
+	if (error != 0)
+		sleep->error = error;
+	return error == 0;
 }
 
 static bool
@@ -61,9 +67,17 @@ park(struct reap_worker *worker, struct sleep *sleep)
 
 	sleep->waiter.ready = ready_context;
 	sleep->context = self;
-	self->live->waiting = true;
+	self->live->sleep = sleep;
 	(void)reap_park(worker, publish, sleep);
-	self->live->waiting = false;
+	self->live->sleep = NULL;
+}
+
+/* The context will not run again: if it is parked in a wait, nobody shall ready it.  Its host says that nobody is about to. */
+void
+reap__sleep_forget(struct reap_context *context)
+{
+	if (context->live->sleep != NULL)
+		(void)disarm(context->live->sleep);
 }
 
 static void
@@ -85,6 +99,15 @@ over(const struct sleep *sleep)
 {
 	/* pairs with the release in wake_base() */
 	return sleep->done != NULL ? reap_completion_posted(sleep->done) : REAP_LOAD_ACQUIRE(&sleep->readied) != 0;
+}
+
+/* Whether somebody has taken our waiter, and will ready it, or has. */
+static bool
+taken(const struct sleep *sleep)
+{
+	/* Relaxed: nothing is read on the strength of it. */
+	return sleep->done != NULL ? REAP_LOAD_RELAXED(&sleep->done->reap__word) != (uintptr_t)&sleep->waiter :
+	    REAP_LOAD_RELAXED(&sleep->inbox->head) != ((uintptr_t)&sleep->waiter | REAP__INBOX_WAITER);
 }
 
 /*
@@ -114,8 +137,8 @@ base_sleep(struct reap_worker *worker, struct sleep *sleep, const struct reap_co
 		next = worker->domain->hosted ? host->next(worker) : NULL;
 		if (next != NULL)
 			(void)reap__switch(worker, next);
-		else if (over(sleep))
-			break;
+		else if (taken(sleep))
+			reap__os_yield();	/* the wake() for this may be behind us: to idle now would be to miss it */
 		else if (worker->domain->hosted && host->idle != NULL)
 			host->idle(worker);
 		else if (whose != NULL && reap__flags(whose) & REAP__EXITED)

@@ -131,7 +131,7 @@ struct reap__live {
 	struct reap_group	*group;
 	struct reap_worker	*home;		/* PINNED, BASE: the only worker that runs it */
 	struct reap_context	*claimed;	/* whom it waits for, having claimed it; itself */
-	bool			 waiting;	/* in a wait of any kind: must not be destroyed unless it can be taken back */
+	void			*sleep;		/* parked in a wait: of barrier.c, on its own stack; itself */
 	struct reap__told	 told;		/* THREAD: whom the reaper thread tells after the post; the landing */
 	REAP__SAN_FIELD
 };
@@ -202,6 +202,9 @@ struct reap_waiter	*reap__inbox_kick(struct reap__inbox *);
 struct reap_waiter	*reap__inbox_close(struct reap__inbox *);
 void			 reap__inbox_append(struct reap__inbox *, struct reap_context *);
 void			 reap__inbox_unlink(struct reap__inbox *, struct reap_context *);
+
+/* barrier.c */
+void			 reap__sleep_forget(struct reap_context *);
 
 /* exit.c: the end of a context, up to the post */
 void			 reap__bequeath(struct reap_context *, struct reap__told *);

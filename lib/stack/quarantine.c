@@ -58,8 +58,7 @@ reap__quarantine_put(struct reap__depot *depot, struct reap__stack *s)
 	reap__slab_round_begin(&round);
 	while (depot->nwaiting > depot->quarantine && unbar(depot, depot->waiting)) {
 		s = depot->waiting;
-		if ((depot->waiting = s->next) == NULL)
-			depot->waiting_end = &depot->waiting;
+		depot->waiting = s->next;	/* never the last one: at least one may wait */
 		depot->nwaiting--;
 		reap__slab_free(&round, depot, s, s->barred == REAP__STACK_OPEN || !reap__os_decommit_zeroes());
 	}

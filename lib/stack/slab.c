@@ -112,7 +112,7 @@ header_get(struct reap__depot *depot, struct reap__stack_class *class, uint32_t 
 	slab->meta = meta;
 	slab->stacks = (void *)((char *)p + head);
 	slab->all = depot->slabs;
-	/* Pairs with the acquire in reap__stack_lookup(), which would otherwise see a slab whose constants are not there yet. */
+	/* Pairs with the acquire in reap__stack_lookup(), which else would see a slab without its constants. */
 	REAP_STORE_RELEASE(&depot->slabs, slab);
 	return slab;
 }
@@ -138,11 +138,11 @@ slab_map(struct reap__depot *depot, struct reap__stack_class *class)
 		return -ENOMEM;
 	}
 	for (i = 0; i < REAP__SLAB_BITS; i++)
-		slab->free[i] = slab->dirty[i] = slab->guarded[i] = 0;
+		slab->free[i] = slab->dirty[i] = 0;
 	for (i = 0; i < n; i++)
 		bit_set(slab->free, i);
 	slab->nfree = n;
-	slab->nready = 0;
+	slab->nguarded = 0;
 	slab->maps = 0;
 	/* Relaxed: the constants were published with the header, and a record is written before its stack is handed out. */
 	REAP_STORE_RELAXED(&slab->base, base);
@@ -160,7 +160,7 @@ slab_unmap(struct reap__depot *depot, struct reap__slab *slab)
 	struct reap__stack_class *class = class_of(depot, slab);
 	char *base = slab->base;
 
-	/* First, and relaxed: nobody must take a stranger's mapping at this address for ours for long; a lookup is a snapshot. */
+	/* First, and relaxed: a lookup, which is a snapshot, must not long take a stranger's mapping here for ours. */
 	REAP_STORE_RELAXED(&slab->base, NULL);
 	if (reap__os_unmap(base, slab->n * slab->stride) != 0) {
 		REAP_STORE_RELAXED(&slab->base, base);	/* no order, as above */
@@ -209,19 +209,9 @@ ready_slab(const struct reap__stack_class *class)
 	struct reap__slab *slab;
 
 	for (slab = class->open; slab != NULL; slab = slab->next)
-		if (slab->nready != 0)
+		if (slab->nfree > slab->n - slab->nguarded)
 			return slab;
 	return NULL;
-}
-
-static uint32_t
-ready_stack(const struct reap__slab *slab)
-{
-	uint32_t w = 0;
-
-	while ((slab->free[w] & slab->guarded[w]) == 0)
-		w++;
-	return w * 64 + (uint32_t)__builtin_ctzll(slab->free[w] & slab->guarded[w]);
 }
 
 static void
@@ -248,9 +238,7 @@ reap__slab_take(struct reap__depot *depot, struct reap__stack_class *class, stru
 	int error;
 
 	*maps = false;
-	if (slab != NULL) {
-		i = ready_stack(slab);
-	} else {
+	if (slab == NULL) {
 		/* A slab that no guard can be put into is not worth mapping. */
 		*maps = class->guard != 0 && depot->method == REAP__OS_PROTECTION;
 		if (*maps && depot->max_maps - depot->maps < GUARD_MAPS)
@@ -260,20 +248,18 @@ reap__slab_take(struct reap__depot *depot, struct reap__stack_class *class, stru
 			return error;
 		}
 		slab = class->open;
-		i = bit_find(slab->free, 0, slab->n, true);
-		if (guard_install(depot, slab, i) != 0) {
+		if (guard_install(depot, slab, slab->nguarded) != 0) {
 			*maps = depot->method == REAP__OS_PROTECTION;
 			if (slab->nfree == slab->n)
 				(void)slab_unmap(depot, slab);	/* refused: it stays, open */
 			return -ENOMEM;
 		}
-		bit_set(slab->guarded, i);
-		slab->nready++;
+		slab->nguarded++;
 	}
+	i = bit_find(slab->free, 0, slab->nguarded, true);
 	*dirty = bit(slab->dirty, i);
 	bit_clear(slab->dirty, i);
 	bit_clear(slab->free, i);
-	slab->nready--;
 	class->nfree--;
 	if (--slab->nfree == 0)
 		open_remove(slab);
@@ -299,7 +285,6 @@ reap__slab_free(struct reap__slab_round *round, struct reap__depot *depot, struc
 	bit_set(slab->free, i);
 	if (dirty)
 		bit_set(slab->dirty, i);
-	slab->nready++;
 	class->nfree++;
 	if (slab->nfree++ == 0)
 		open_insert(class, slab);

@@ -37,11 +37,10 @@ struct reap__slab {
 	struct reap__slab *touched;	/* next of the slabs that got stacks back in this round */
 	bool		 is_touched;
 	uint32_t	 nfree;		/* bits set in free */
-	uint32_t	 nready;	/* bits set in free & guarded */
+	uint32_t	 nguarded;	/* the first so many have been out, and their guards stand; all others are free */
 	uint64_t	 maps;		/* mappings charged to the depot for guards here */
 	uint64_t	 free[REAP__SLAB_BITS];
 	uint64_t	 dirty[REAP__SLAB_BITS];	/* free, and there may still be pages with old contents */
-	uint64_t	 guarded[REAP__SLAB_BITS];	/* the guard below is in place */
 };
 
 /*

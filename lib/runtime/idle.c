@@ -1,0 +1,276 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * idle.c: workers with nothing to run: how they search, sleep and are woken.
+ *
+ * runtime.hungry counts in one word the idle workers (IDLE) and, of these, those that are not asleep (SEARCHING):
+ *
+ *	busy --(+IDLE +SEARCHING)--> searching --(-SEARCHING)--> asleep --(+SEARCHING)--> searching --(-both)--> busy
+ *
+ * worker.state is SLEEPING from before the -SEARCHING on, until a compare-and-swap makes it AWAKE; whoever wins that, a waker
+ * or the sleeper itself, adds the SEARCHING.  So a worker that has been chosen counts as searching before it runs.
+ *
+ * No wakeup is lost: each side writes, fences, then reads what the other writes, and so at least one sees the other.
+ *
+ *	A  what only one worker can serve: its inbox, its token
+ *		waker	push, or store the token;  FENCE A1;  read state: SLEEPING?  wake it
+ *		sleeper	store state SLEEPING;      FENCE A2;  read inbox and token: anything?  do not sleep
+ *	B  what any worker can serve: offers, runtime.injected
+ *		giver	store the offer, or push;  FENCE B1;  read hungry: somebody idle, nobody searching?  wake one
+ *		sleeper	hungry -= SEARCHING;       FENCE A2;  read offers and injected: anything?  do not sleep
+ *	   A giver that sees a searcher wakes nobody.  That searcher has not decremented yet: going to sleep, it will read the
+ *	   offer.  Going to work instead, it is the last searcher or leaves the looking to the last one, and the last one
+ *	   looks again after its decrement (FENCE B3) and wakes another in its place.
+ *	C  patient offers: a single context that its worker will probably run in a moment.  Nobody is woken for those while an
+ *	   idle worker is on watch: asleep for some milliseconds at most.  Watching is decided by the -SEARCHING: who finds
+ *	   that somebody is busy watches; who finds all idle sleeps as long as it likes, as whoever gets busy later has
+ *	   changed the same word later and sees that nobody watches.  Errors of this judgement cost time, not a context:
+ *	   an offer that nobody takes is run by the worker that made it.
+ */
+#include <errno.h>
+#include <limits.h>
+#include <time.h>
+
+#include "stall.h"
+#include "worker.h"
+
+#define SEARCH_ROUNDS	16u		/* looks at everybody before going to sleep: some 20 us ... */
+#define SEARCH_STALLS	24u		/* ... with these pauses between them */
+#define PATIENCE_STALLS	64u		/* a victim that does not switch for so long, 1 to 3 us, is in a long body */
+#define DOZE_MIN	UINT64_C(500000)	/* nanoseconds asleep on watch: at first ... */
+#define DOZE_MAX	UINT64_C(4000000)	/* ... and after some doublings: 250 looks a second */
+#define INJECTED_POLL	UINT64_C(1000000)	/* nanoseconds between two looks at an injected clock */
+
+static uint64_t
+monotonic(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * 1000000000 + (uint64_t)ts.tv_nsec;
+}
+
+uint64_t
+reap__now(const struct reap_runtime *rt)
+{
+	return rt->clock != NULL ? rt->clock(rt->clock_arg) : monotonic();
+}
+
+/* Wake this worker if it sleeps; after the caller's fence. */
+static bool
+rouse(struct worker *w)
+{
+	unsigned state = SLEEPING;
+
+	if (REAP_LOAD_RELAXED(&w->state) != SLEEPING || !REAP_CAS_ACQ_REL(&w->state, &state, AWAKE))
+		return false;
+	(void)REAP_ADD_ACQ_REL(&w->runtime->hungry, SEARCHING);
+	/* The sleeper looks at its state under the lock: it has seen AWAKE, or is in the wait that the signal ends. */
+	pthread_mutex_lock(&w->lock);
+	pthread_cond_signal(&w->cond);
+	pthread_mutex_unlock(&w->lock);
+	return true;
+}
+
+void
+reap__rouse(struct worker *w)
+{
+	(void)rouse(w);
+}
+
+/* The base context of this worker is wanted. */
+void
+reap__call(struct worker *w)
+{
+	/* Release: pairs with the exchange in called(): what the caller did is there when the base context goes on. */
+	REAP_STORE_RELEASE(&w->token, 1);
+	REAP_FENCE_SEQ_CST();		/* A1 */
+	(void)rouse(w);
+}
+
+void
+reap__wake(struct reap_worker *worker)
+{
+	reap__call(reap_worker_user(worker));
+}
+
+static bool
+called(struct worker *w)
+{
+	/* Acquire: pairs with the release in reap__call(). */
+	return REAP_LOAD_RELAXED(&w->token) != 0 && REAP_XCHG_ACQUIRE(&w->token, 0) != 0;
+}
+
+/* There is work for anybody: wake one worker, unless one that searches will find it. */
+void
+reap__summon(struct reap_runtime *rt)
+{
+	/* Acquire: pairs with the -SEARCHING of a sleeper, before which it stored SLEEPING. */
+	uint32_t hungry = REAP_LOAD_ACQUIRE(&rt->hungry);
+	unsigned i;
+
+	if (IDLE_OF(hungry) == 0 || hungry >= SEARCHING)
+		return;
+	for (i = 0; i < rt->nworkers && !rouse(&rt->workers[i]); i++)
+		;
+}
+
+/* Is there work that anybody could take? */
+static bool
+on_offer(const struct reap_runtime *rt, bool patient)
+{
+	unsigned i;
+
+	if (REAP_LOAD_RELAXED(&rt->injected) != 0)
+		return true;
+	for (i = 0; i < rt->nworkers; i++) {
+		uintptr_t offer = REAP_LOAD_RELAXED(&rt->workers[i].offer);
+
+		if (offer != 0 && (patient || (offer & OFFER_PATIENT) == 0))
+			return true;
+	}
+	return false;
+}
+
+static bool
+steal(struct worker *w, struct worker *victim)
+{
+	uintptr_t offer = REAP_LOAD_RELAXED(&victim->offer);
+
+	if (offer == 0)
+		return false;
+	if (offer & OFFER_PATIENT) {
+		unsigned epoch = REAP_LOAD_RELAXED(&victim->epoch);
+
+		stall(PATIENCE_STALLS);
+		if (REAP_LOAD_RELAXED(&victim->epoch) != epoch)
+			return false;
+	}
+	/* Acquire: pairs with the release in share().  Whatever is there by now is as good as what we saw. */
+	offer = REAP_XCHG_ACQUIRE(&victim->offer, 0);
+	if (offer == 0)
+		return false;
+	queue_append(&w->local, (struct reap_context *)(offer & ~OFFER_PATIENT));
+	return true;
+}
+
+static bool
+search(struct worker *w, unsigned rounds)
+{
+	struct reap_runtime *rt = w->runtime;
+	unsigned i;
+
+	for (;;) {
+		if (called(w) || reap__gather(w))
+			return true;
+		for (i = 1; i < rt->nworkers; i++)
+			if (steal(w, &rt->workers[(w->index + i) % rt->nworkers]))
+				return true;
+		if (--rounds == 0)
+			return false;
+		stall(SEARCH_STALLS);
+	}
+}
+
+/* Reap some of what the default adopter owes.  True: as much as allowed, so there may be more. */
+bool
+reap__drain(struct worker *w)
+{
+	struct reap_runtime *rt = w->runtime;
+	struct reap_adopter *adopter = reap_adopter_default(rt->domain);
+	unsigned budget = rt->drain_budget;
+
+	w->undrained = 0;
+	return budget != UINT_MAX && reap_adopter_backlog(adopter) > 0 &&
+	    reap_adopter_drain(adopter, budget) == (int)budget;
+}
+
+/* Sleep in the kernel until roused, or until the monotonic clock shows `until'. */
+static void
+nap(struct worker *w, uint64_t until)
+{
+	int err = 0;
+
+	pthread_mutex_lock(&w->lock);
+	/* Acquire: pairs with the compare-and-swap in rouse(). */
+	while (REAP_LOAD_ACQUIRE(&w->state) == SLEEPING && err == 0) {
+		if (until == UINT64_MAX)
+			err = pthread_cond_wait(&w->cond, &w->lock);
+		else {
+#ifdef __APPLE__			/* no condition variables on the monotonic clock there */
+			uint64_t now = monotonic(), left = until > now ? until - now : 0;
+			struct timespec ts = { (time_t)(left / 1000000000), (long)(left % 1000000000) };
+
+			err = pthread_cond_timedwait_relative_np(&w->cond, &w->lock, &ts);
+#else
+			uint64_t s = until / 1000000000 < INT32_MAX ? until / 1000000000 : INT32_MAX;	/* any time_t */
+			struct timespec ts = { (time_t)s, (long)(until % 1000000000) };
+
+			err = pthread_cond_timedwait(&w->cond, &w->lock, &ts);
+#endif
+		}
+	}
+	pthread_mutex_unlock(&w->lock);
+}
+
+/* From searching to asleep and back.  True: roused; false: time is up, or there was something to do. */
+static bool
+doze(struct worker *w)
+{
+	struct reap_runtime *rt = w->runtime;
+	uint64_t until = reap_trim_aged(rt->domain);
+	unsigned state = SLEEPING;
+	bool watching = false;
+	uint32_t hungry, nobody = 0;
+
+	if (timer_next(&w->timers) < until)
+		until = timer_next(&w->timers);
+	if (until != UINT64_MAX && rt->clock != NULL)
+		until = monotonic() + INJECTED_POLL;
+
+	REAP_STORE_RELAXED(&w->state, SLEEPING);
+	/* Release: pairs with the load in reap__summon(), which then finds SLEEPING. */
+	hungry = REAP_ADD_ACQ_REL(&rt->hungry, 0u - SEARCHING);
+	REAP_FENCE_SEQ_CST();		/* A2 */
+	if (REAP_LOAD_RELAXED(&w->token) == 0 && REAP_LOAD_RELAXED(&w->inbox) == 0 && !on_offer(rt, false)) {
+		if (IDLE_OF(hungry) < rt->nworkers && REAP_CAS_ACQUIRE(&rt->watched, &nobody, 1)) {
+			uint64_t look = monotonic() + w->doze;
+
+			watching = true;
+			until = look < until ? look : until;
+			w->doze = w->doze < DOZE_MAX ? 2 * w->doze : DOZE_MAX;
+		}
+		nap(w, until);
+		if (watching)
+			REAP_STORE_RELAXED(&rt->watched, 0);	/* before our next -SEARCHING, which releases it: see C */
+	}
+	/* Acquire, on failure as well: pairs with the compare-and-swap of who roused us. */
+	if (!REAP_CAS_ACQ_REL(&w->state, &state, AWAKE))
+		return true;
+	(void)REAP_ADD_ACQ_REL(&rt->hungry, SEARCHING);
+	return false;
+}
+
+/* The base context of this worker has nothing to do and next() had nothing. */
+void
+reap__idle(struct reap_worker *worker)
+{
+	struct worker *w = reap_worker_user(worker);
+	struct reap_runtime *rt = w->runtime;
+	unsigned rounds = rt->nworkers > 1 ? SEARCH_ROUNDS : 1;
+	uint32_t hungry;
+
+	(void)REAP_ADD_ACQ_REL(&rt->hungry, IDLE + SEARCHING);
+	while (!search(w, rounds)) {
+		if (reap__drain(w))
+			rounds = 1;
+		else
+			rounds = doze(w) && rt->nworkers > 1 ? SEARCH_ROUNDS : 1;
+	}
+	w->doze = DOZE_MIN;
+	hungry = REAP_ADD_ACQ_REL(&rt->hungry, 0u - IDLE - SEARCHING);
+	if (IDLE_OF(hungry) > 0 && hungry < SEARCHING) {
+		REAP_FENCE_SEQ_CST();	/* B3; pairs with B1 */
+		if (on_offer(rt, true))
+			reap__summon(rt);
+	}
+}

@@ -1,0 +1,465 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * runtime.c: the life of a runtime: its domain, its threads, their end; and how contexts get in.
+ *
+ *	create	domain; a thread per worker, each of which starts a worker and loops; reap_run()'s caller is worker 0
+ *	stop	every base context is called for, next() has nothing to give any more, so each worker ends up in its base
+ *		context and arrives; what is live then is off the CPU, and destroyed; the workers are dismissed and joined
+ */
+#include <errno.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#ifdef __linux__
+#include <sched.h>
+#endif
+
+#include "worker.h"
+
+#define DRAIN_BUDGET_DEFAULT	32u	/* corpses: about as long as a thousand switches */
+#define WORKERS_MAX		32767u	/* halves of runtime.hungry must not overflow */
+
+static unsigned
+processors(void)
+{
+	long n;
+#ifdef __linux__
+	cpu_set_t set;
+
+	if (sched_getaffinity(0, sizeof(set), &set) == 0)
+		return (unsigned)CPU_COUNT(&set);
+#endif
+	n = sysconf(_SC_NPROCESSORS_ONLN);
+	return n > 0 ? (unsigned)n : 1;
+}
+
+static int
+cond_init(pthread_cond_t *cond)
+{
+	pthread_condattr_t attr;
+	int err = pthread_condattr_init(&attr);
+
+	if (err != 0)
+		return -err;
+#ifndef __APPLE__
+	err = pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+#endif
+	if (err == 0)
+		err = pthread_cond_init(cond, &attr);
+	pthread_condattr_destroy(&attr);
+	return -err;
+}
+
+static int
+worker_init(struct worker *w, struct reap_runtime *rt, unsigned index)
+{
+	int err;
+
+	memset(w, 0, sizeof(*w));
+	w->runtime = rt;
+	w->index = index;
+	queue_init(&w->local);
+	queue_init(&w->bound);
+	if ((err = cond_init(&w->cond)) != 0)
+		return err;
+	if ((err = -pthread_mutex_init(&w->lock, NULL)) != 0)
+		pthread_cond_destroy(&w->cond);
+	return err;
+}
+
+static void
+worker_fini(struct worker *w)
+{
+	free(w->timers.heap);
+	pthread_mutex_destroy(&w->lock);
+	pthread_cond_destroy(&w->cond);
+}
+
+/* The domain of the program's wishes, and of our scheduler. */
+static int
+make_domain(struct reap_runtime *rt, const struct reap_domain_options *wanted)
+{
+	struct reap_domain_options options = { .size = 0 };
+	struct reap_host host = reap__runtime_host;
+
+	if (wanted != NULL) {
+		if (wanted->size == 0)
+			return -EINVAL;
+		memcpy(&options, wanted, wanted->size < sizeof(options) ? wanted->size : sizeof(options));
+	}
+	if (options.user != NULL)
+		return -EINVAL;
+	if (options.host != NULL) {
+		if (options.host->next != NULL || options.host->ready != NULL || options.host->idle != NULL ||
+		    options.host->wake != NULL)
+			return -EINVAL;
+		host = *options.host;
+		host.next = reap__runtime_host.next;
+		host.ready = reap__runtime_host.ready;
+		host.idle = reap__runtime_host.idle;
+		host.wake = reap__runtime_host.wake;
+	}
+	options.size = sizeof(options);
+	options.host = &host;
+	options.user = rt;
+	rt->clock = options.clock;
+	rt->clock_arg = options.clock_arg;
+	return reap_domain_create(&options, &rt->domain);
+}
+
+static void
+runtime_free(struct reap_runtime *rt)
+{
+	while (rt->nworkers > 0)
+		worker_fini(&rt->workers[--rt->nworkers]);
+	free(rt->workers);
+	pthread_mutex_destroy(&rt->lock);
+	pthread_cond_destroy(&rt->cond);
+	free(rt);
+}
+
+/* All but the threads. */
+static int
+runtime_make(const struct reap_runtime_options *wanted, struct reap_runtime **runtime)
+{
+	struct reap_runtime_options options = { .size = sizeof(options) };
+	struct reap_runtime *rt;
+	unsigned n;
+	int err;
+
+	if (wanted != NULL) {
+		if (wanted->size == 0)
+			return -EINVAL;
+		memcpy(&options, wanted, wanted->size < sizeof(options) ? wanted->size : sizeof(options));
+	}
+	n = options.workers != 0 ? options.workers : processors();
+	if (n > WORKERS_MAX)
+		return -EINVAL;
+	if ((rt = aligned_alloc(alignof(struct reap_runtime), sizeof(*rt))) == NULL)
+		return -ENOMEM;
+	memset(rt, 0, sizeof(*rt));
+	rt->few = n > 1 ? OFFER_FEW : UINT_MAX;
+	rt->drain_budget = options.drain_budget != 0 ? options.drain_budget : DRAIN_BUDGET_DEFAULT;
+	if ((err = cond_init(&rt->cond)) != 0) {
+		free(rt);
+		return err;
+	}
+	if ((err = -pthread_mutex_init(&rt->lock, NULL)) != 0) {
+		pthread_cond_destroy(&rt->cond);
+		free(rt);
+		return err;
+	}
+	if ((rt->workers = aligned_alloc(alignof(struct worker), n * sizeof(struct worker))) == NULL)
+		err = -ENOMEM;
+	while (err == 0 && rt->nworkers < n)
+		if ((err = worker_init(&rt->workers[rt->nworkers], rt, rt->nworkers)) == 0)
+			rt->nworkers++;
+	if (err == 0)
+		err = make_domain(rt, options.domain);
+	if (err != 0) {
+		runtime_free(rt);
+		return err;
+	}
+	if (options.domain != NULL && options.domain->policy == REAP_POLICY_THREAD &&
+	    (err = reap_thread_start(rt->domain, options.reaper_batch)) != 0) {
+		(void)reap_domain_destroy(rt->domain, NULL, NULL);
+		runtime_free(rt);
+		return err;
+	}
+	*runtime = rt;
+	return 0;
+}
+
+/* The thread of a worker; its base context. */
+static void *
+work(void *arg)
+{
+	struct worker *w = arg;
+	struct reap_runtime *rt = w->runtime;
+	int err = reap_worker_start(rt->domain, w, &w->reap);
+
+	pthread_mutex_lock(&rt->lock);
+	rt->started++;
+	if (err != 0 && rt->error == 0)
+		rt->error = err;
+	pthread_cond_broadcast(&rt->cond);
+	pthread_mutex_unlock(&rt->lock);
+	if (err == 0) {
+		reap__attach(w);
+		/* Acquire: pairs with the release in stop().  The token that follows it there ends next() and idle(). */
+		while (REAP_LOAD_ACQUIRE(&rt->stopping) == 0) {
+			struct reap_context *context = reap__runtime_host.next(w->reap);
+
+			if (context != NULL)
+				reap_switch(w->reap, context);
+			else
+				reap__idle(w->reap);
+		}
+	}
+	pthread_mutex_lock(&rt->lock);
+	rt->arrived++;
+	pthread_cond_broadcast(&rt->cond);
+	while (!rt->dismissed)
+		pthread_cond_wait(&rt->cond, &rt->lock);
+	pthread_mutex_unlock(&rt->lock);
+	if (err == 0) {
+		(void)reap_worker_stop(w->reap);	/* fails if a pinned context is left, as does then the domain's end */
+		reap__attach(NULL);
+	}
+	return NULL;
+}
+
+struct found {
+	struct reap_context **contexts;
+	size_t count, room;
+};
+
+static void
+find_live(struct reap_context *context, void *arg)
+{
+	struct found *found = arg;
+	enum reap_state state = reap_context_state(context);
+
+	if ((state == REAP_STATE_NEW || state == REAP_STATE_SUSPENDED) && found->count < found->room)
+		found->contexts[found->count++] = context;
+}
+
+static void
+ignore(struct reap_context *context, void *arg)
+{
+	(void)context;
+	(void)arg;
+}
+
+/*
+ * All workers stand in their base contexts: destroy what is live, drain what is owed.  The calling thread is no worker of
+ * ours any more: those that a destruction readies must not be linked behind dead ones.
+ */
+static void
+clear(struct reap_runtime *rt)
+{
+	struct reap_context *few[64];
+	struct reap_adopter *adopter = reap_adopter_default(rt->domain);
+	struct found found = { NULL, 0, reap_domain_for_each(rt->domain, ignore, NULL) };
+	bool progress;
+	size_t i;
+
+	found.contexts = malloc(found.room * sizeof(struct reap_context *));
+	if (found.contexts == NULL) {
+		found.contexts = few;
+		found.room = sizeof(few) / sizeof(few[0]);
+	}
+	/* Again, because who waits for another one cannot be destroyed before that one. */
+	do {
+		progress = false;
+		found.count = 0;
+		reap_domain_for_each(rt->domain, find_live, &found);
+		for (i = 0; i < found.count; i++)
+			progress |= reap_context_destroy(found.contexts[i], -ECANCELED) == 0;
+	} while (progress);
+	if (found.contexts != few)
+		free(found.contexts);
+	while (reap_adopter_drain(adopter, INT_MAX) > 0)
+		;
+}
+
+/* Stop all workers with threads of ours. */
+static void
+stop(struct reap_runtime *rt)
+{
+	unsigned i;
+
+	/* Release: pairs with the acquire in work(). */
+	REAP_STORE_RELEASE(&rt->stopping, 1);
+	for (i = 0; i < rt->nthreads; i++)
+		reap__call(&rt->workers[rt->nworkers - 1 - i]);
+	pthread_mutex_lock(&rt->lock);
+	while (rt->arrived < rt->nthreads)
+		pthread_cond_wait(&rt->cond, &rt->lock);
+	pthread_mutex_unlock(&rt->lock);
+}
+
+/* After stop(): let the threads go, and take down the rest.  `self': reap_run()'s worker, or NULL. */
+static int
+finish(struct reap_runtime *rt, struct worker *self)
+{
+	unsigned i;
+	int err;
+
+	pthread_mutex_lock(&rt->lock);
+	rt->dismissed = true;
+	pthread_cond_broadcast(&rt->cond);
+	pthread_mutex_unlock(&rt->lock);
+	for (i = 0; i < rt->nthreads; i++)
+		pthread_join(rt->workers[rt->nworkers - 1 - i].thread, NULL);
+	if (self != NULL)
+		(void)reap_worker_stop(self->reap);
+	err = reap_domain_destroy(rt->domain, NULL, NULL);
+	runtime_free(rt);
+	return err == 0 ? 0 : -ENOTEMPTY;
+}
+
+/* Give each worker but the first `skip' a thread. */
+static int
+start(struct reap_runtime *rt, unsigned skip)
+{
+	unsigned i;
+	int err = 0;
+
+	for (i = rt->nworkers; i > skip && err == 0; i--)
+		if ((err = -pthread_create(&rt->workers[i - 1].thread, NULL, work, &rt->workers[i - 1])) == 0)
+			rt->nthreads++;
+	pthread_mutex_lock(&rt->lock);
+	while (rt->started < rt->nthreads)
+		pthread_cond_wait(&rt->cond, &rt->lock);
+	if (err == 0)
+		err = rt->error;
+	pthread_mutex_unlock(&rt->lock);
+	return err;
+}
+
+int
+reap_runtime_create(const struct reap_runtime_options *options, struct reap_runtime **runtime)
+{
+	struct reap_runtime *rt;
+	int err;
+
+	if ((err = runtime_make(options, &rt)) != 0)
+		return err;
+	if ((err = start(rt, 0)) != 0) {
+		stop(rt);
+		(void)finish(rt, NULL);
+		return err;
+	}
+	*runtime = rt;
+	return 0;
+}
+
+int
+reap_runtime_destroy(struct reap_runtime *rt)
+{
+	stop(rt);
+	clear(rt);
+	return finish(rt, NULL);
+}
+
+int
+reap_run(const struct reap_runtime_options *options, reap_entry *entry, void *arg, intptr_t *status)
+{
+	struct reap_runtime *rt;
+	struct reap_context *first;
+	struct reap_result result;
+	struct worker *self;
+	int err, end;
+
+	if (entry == NULL)
+		return -EINVAL;
+	if (reap_worker_self() != NULL)
+		return -EBUSY;
+	if ((err = runtime_make(options, &rt)) != 0)
+		return err;
+	self = &rt->workers[0];
+	if ((err = reap_worker_start(rt->domain, self, &self->reap)) != 0) {
+		(void)finish(rt, NULL);
+		return err;
+	}
+	reap__attach(self);
+	if ((err = start(rt, 1)) == 0 && (err = reap_spawn(self->reap, entry, arg, &first)) == 0) {
+		reap__enqueue(self, first);
+		/* The base context waits as any parent does: with next() and idle(), until wake(). */
+		err = reap_wait(first, 0, &result);
+		if (err == 0 && status != NULL)
+			*status = result.status;
+	}
+	stop(rt);
+	reap__attach(NULL);
+	clear(rt);
+	end = finish(rt, self);
+	return err != 0 ? err : end;
+}
+
+int
+reap_go(reap_entry *entry, void *arg, struct reap_context **child)
+{
+	struct worker *w = reap__self();
+	struct reap_context *context;
+	int err;
+
+	if (w == NULL)
+		return -EPERM;
+	if (child == NULL)
+		return -EINVAL;
+	if ((err = reap_spawn(w->reap, entry, arg, &context)) != 0)
+		return err;
+	*child = context;		/* first: a thief may run it from the next line on */
+	reap__enqueue(w, context);
+	if (++w->undrained >= w->runtime->drain_budget)
+		(void)reap__drain(w);
+	return 0;
+}
+
+int
+reap_go_with(const struct reap_context_options *options, struct reap_context **child)
+{
+	struct worker *w = reap__self();
+	struct reap_context *context;
+	int err;
+
+	if (w == NULL)
+		return -EPERM;
+	if (child == NULL && (options->flags & REAP_CONTEXT_DETACHED) == 0 && options->group == NULL)
+		return -EINVAL;
+	if ((err = reap_context_create(w->runtime->domain, options, &context)) != 0)
+		return err;
+	if (child != NULL)
+		*child = context;
+	reap__ready(context);
+	if (++w->undrained >= w->runtime->drain_budget)
+		(void)reap__drain(w);
+	return 0;
+}
+
+int
+reap_runtime_go(struct reap_runtime *rt, const struct reap_context_options *options, struct reap_handle *handle)
+{
+	struct reap_context *context;
+	int err;
+
+	if (reap_worker_self() != NULL)
+		return -EPERM;
+	if ((err = reap_context_create(rt->domain, options, &context)) != 0)
+		return err;
+	if (handle != NULL)
+		*handle = reap_context_handle(context);
+	reap__inject(rt, context);
+	return 0;
+}
+
+struct reap_domain *
+reap_runtime_domain(struct reap_runtime *rt)
+{
+	return rt->domain;
+}
+
+struct reap_runtime *
+reap_runtime_self(void)
+{
+	struct worker *w = reap__self();
+
+	return w != NULL ? w->runtime : NULL;
+}
+
+unsigned
+reap_runtime_workers(const struct reap_runtime *rt)
+{
+	return rt->nworkers;
+}
+
+int
+reap_runtime_worker_index(void)
+{
+	struct worker *w = reap__self();
+
+	return w != NULL ? (int)w->index : -1;
+}

@@ -1,0 +1,194 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * schedule.c: who runs next, where a readied context goes, and how much of it other workers get to see.
+ *
+ * Contexts that come here are off the CPU: the core readies a yielding or parked one from its successor's landing.  So
+ * whatever is offered may be run by a thief at once.
+ */
+#include "worker.h"
+
+#define TIMER_TICKS	16u		/* switches between two looks at the timers of a busy worker; a power of 2 */
+#define FAIR_TICKS	64u		/* ... at what has been offered and nobody took, and at what was injected; likewise */
+
+static _Thread_local struct worker *self_
+#ifdef __ELF__
+    __attribute__((tls_model("initial-exec")))
+#endif
+    ;
+
+/* Never inlined, so that no caller keeps the address of the variable across a switch: it may come back on another thread. */
+__attribute__((noinline)) struct worker *
+reap__self(void)
+{
+	return self_;
+}
+
+__attribute__((noinline)) void
+reap__attach(struct worker *self)
+{
+	self_ = self;
+}
+
+/* Offer the older half of what is queued, if there is no offer yet. */
+static void
+share(struct worker *w, bool patient)
+{
+	struct reap_runtime *rt = w->runtime;
+
+	/* Relaxed: only this worker sets it from 0; a thief's clearing is seen by the next switch. */
+	if (REAP_LOAD_RELAXED(&w->offer) == 0) {
+		unsigned n = w->local.count / 2 + w->local.count % 2;
+		struct reap_context *chain;
+
+		w->offer_count = n = n < OFFER_MAX ? n : OFFER_MAX;
+		chain = queue_cut(&w->local, n, &w->offer_last);
+		patient = patient && n == 1 && w->local.count == 0;
+		/* Release: pairs with the exchange in steal().  Without it a thief could resume a context on a stack whose
+		 * last writes have not arrived. */
+		REAP_STORE_RELEASE(&w->offer, (uintptr_t)chain | (patient ? OFFER_PATIENT : 0));
+		/* No fence for a patient offer: if the watch is misjudged, it waits for our next switch.  See idle.c, C. */
+		if (patient && REAP_LOAD_RELAXED(&rt->watched))
+			return;
+		REAP_FENCE_SEQ_CST();	/* B1, see idle.c */
+	}
+	reap__summon(rt);
+}
+
+/* At every scheduling point.  A stale `hungry' costs no wakeup: what stays private is this worker's own to run. */
+static inline void
+maybe_share(struct worker *w, bool patient)
+{
+	struct reap_runtime *rt = w->runtime;
+
+	if (w->local.count > 0 && REAP_UNLIKELY(REAP_LOAD_RELAXED(&rt->hungry) != 0 ||
+	    (w->local.count > rt->few && (int)(w->ticks - w->fair_until) >= 0)))
+		share(w, patient);
+}
+
+static void
+take_back(struct worker *w)
+{
+	uintptr_t offer;
+
+	if (REAP_LOAD_RELAXED(&w->offer) == 0)
+		return;
+	/* Relaxed: for thieves that wait to see whether their victim switches at all. */
+	REAP_STORE_RELAXED(&w->epoch, w->epoch + 1);
+	/* Acquire is more than needed: what we get back is what we stored, or 0. */
+	offer = REAP_XCHG_ACQUIRE(&w->offer, 0);
+	if (offer != 0)
+		queue_put_back(&w->local, (struct reap_context *)(offer & ~OFFER_PATIENT), w->offer_last, w->offer_count);
+}
+
+static void
+expire(struct worker *w)
+{
+	struct reap_context *context;
+	uint64_t now;
+
+	if (timer_next(&w->timers) == UINT64_MAX)
+		return;
+	now = reap__now(w->runtime);
+	while ((context = reap__timer_due(&w->timers, now)) != NULL)
+		reap__ready(context);
+}
+
+/* All that this worker can run without taking it from another.  False: nothing. */
+bool
+reap__gather(struct worker *w)
+{
+	expire(w);
+	take_back(w);
+	(void)stack_take(&w->inbox, &w->bound);
+	(void)stack_take(&w->runtime->injected, &w->local);
+	return w->local.count + w->bound.count > 0;
+}
+
+static struct reap_context *
+pop(struct worker *w)
+{
+	/* By turns, so that neither queue starves the other. */
+	if (w->bound.count > 0 && (w->ticks % 2 == 0 || w->local.count == 0))
+		return queue_pop(&w->bound);
+	return queue_pop(&w->local);
+}
+
+static struct reap_context *
+next(struct reap_worker *worker)
+{
+	struct worker *w = reap_worker_user(worker);
+	struct reap_context *context;
+
+	/* The base context is wanted.  The token stays until idle(), so that a base context that is about to call that
+	 * does not sleep over it. */
+	if (REAP_UNLIKELY(REAP_LOAD_RELAXED(&w->token) != 0))
+		return NULL;
+	w->ticks++;
+	if (REAP_UNLIKELY(w->ticks % TIMER_TICKS == 0)) {
+		expire(w);
+		if (w->ticks % FAIR_TICKS == 0) {
+			/* What nobody took runs before it is offered again.  Twice its number: `bound' has its turns too. */
+			if (REAP_LOAD_RELAXED(&w->offer) != 0)
+				w->fair_until = w->ticks + 2 * w->offer_count;
+			(void)reap__gather(w);
+		}
+	}
+	(void)stack_take(&w->inbox, &w->bound);
+	context = pop(w);
+	if (context == NULL && reap__gather(w))
+		context = pop(w);
+	maybe_share(w, true);
+	return context;
+}
+
+/* The calling worker's own, and movable. */
+void
+reap__enqueue(struct worker *w, struct reap_context *context)
+{
+	bool patient = !w->pausing;
+
+	/* Who is created or woken will probably run here in a moment, since the creator or waker is about to wait: thieves
+	 * wait that moment (as Go's do for `runnext').  Who pauses is one of several that all want to run. */
+	w->pausing = false;
+	queue_push(&w->local, context);
+	maybe_share(w, patient);
+}
+
+void
+reap__inject(struct reap_runtime *rt, struct reap_context *context)
+{
+	stack_push(&rt->injected, context);
+	REAP_FENCE_SEQ_CST();		/* B1, see idle.c */
+	reap__summon(rt);
+}
+
+void
+reap__ready(struct reap_context *context)
+{
+	struct reap_runtime *rt = reap_domain_user(reap_context_domain(context));
+	struct reap_worker *pinned = reap_context_pinned(context);
+	struct worker *w = reap__self();
+
+	if (pinned != NULL) {
+		struct worker *home = reap_worker_user(pinned);
+
+		if (home == w) {
+			w->pausing = false;
+			queue_push(&w->bound, context);
+			return;
+		}
+		stack_push(&home->inbox, context);
+		REAP_FENCE_SEQ_CST();	/* A1, see idle.c */
+		reap__rouse(home);
+	} else if (w != NULL && w->runtime == rt)
+		reap__enqueue(w, context);
+	else
+		reap__inject(rt, context);
+}
+
+const struct reap_host reap__runtime_host = {
+	.next = next,
+	.ready = reap__ready,
+	.idle = reap__idle,
+	.wake = reap__wake,
+};

@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * worker.h: what the runtime and each of its workers are made of, and who may touch which part.
+ *
+ *	            go, ready                      half of it, when somebody is hungry
+ *	running  -------------->  worker.local  -------------------------------------->  worker.offer
+ *	context  <--------------  (private)     <--------------------------------------  (one word)
+ *	            next                           next, when local is empty                 |
+ *	                                                                                     v all of it
+ *	other threads  --unpark, runtime_go-->  runtime.injected  --------------------->  local of a thief
+ *	other workers  --ready of a pinned one-->  worker.inbox  -->  worker.bound (private)
+ *
+ * While all work stays on one worker, no word that another worker writes is written, and no locked instruction runs.
+ */
+#ifndef REAP_RUNTIME_WORKER_H
+#define REAP_RUNTIME_WORKER_H
+
+#include <pthread.h>
+#include <stdalign.h>
+
+#include <reap/runtime.h>
+
+#include "queue.h"
+#include "timer.h"
+
+#define LINE	64			/* bytes of a cache line, on what we know of */
+
+#define OFFER_MAX	32u		/* contexts in an offer: what a switch may spend on cutting it off, and a thief takes */
+#define OFFER_FEW	4u		/* so many stay private while nobody is hungry */
+#define OFFER_PATIENT	((uintptr_t)1)	/* a single context that its worker is likely to run itself in a moment */
+
+/* runtime.hungry */
+#define IDLE		0x1u
+#define SEARCHING	0x10000u
+#define IDLE_OF(hungry)	((hungry) & 0xffffu)
+
+enum { AWAKE, SLEEPING };
+
+struct worker {
+	/* This worker only; no atomics. */
+	struct reap_worker *reap;	/* constant once started */
+	struct reap_runtime *runtime;	/* constant */
+	unsigned index;			/* constant */
+	unsigned ticks;			/* calls of next() */
+	struct queue local;		/* runnable anywhere */
+	struct queue bound;		/* runnable only here */
+	struct reap_context **offer_last; /* of the last offer made: its last link, its length */
+	unsigned offer_count;
+	unsigned fair_until;		/* in ticks: no offers on suspicion before that */
+	unsigned undrained;		/* goes and pauses since the last drain */
+	bool pausing;			/* the next ready() is for the context that reap_pause() leaves */
+	struct timers timers;
+	uint64_t doze;			/* how long to sleep on watch, nanoseconds */
+
+	/* The owner makes and takes back offers, thieves take them. */
+	alignas(LINE) uintptr_t offer;	/* 0, or a chain | OFFER_PATIENT; by exchange, but 0 -> chain is its owner's store */
+	unsigned epoch;			/* offers taken back; the owner writes, thieves read */
+
+	/* Anybody, to reach this worker. */
+	alignas(LINE) uintptr_t inbox;	/* a stack of contexts pinned here */
+	unsigned token;			/* 1: the base context is wanted; anybody sets, idle() clears */
+	unsigned state;			/* AWAKE, SLEEPING; see idle.c */
+	pthread_mutex_t lock;		/* of `cond' alone: no data is under it */
+	pthread_cond_t cond;		/* on the monotonic clock */
+	pthread_t thread;		/* its creator's, to join it */
+};
+
+struct reap_runtime {
+	/* Constant once the workers run. */
+	struct worker *workers;
+	unsigned nworkers;
+	unsigned few;			/* OFFER_FEW; UINT_MAX: there is nobody to share with */
+	unsigned drain_budget;
+	struct reap_domain *domain;
+	uint64_t (*clock)(void *);	/* the domain's; NULL: CLOCK_MONOTONIC */
+	void	*clock_arg;
+
+	/* Read at every switch, written when a worker runs dry or finds work again. */
+	alignas(LINE) uint32_t hungry;	/* IDLE for each idle worker, and SEARCHING if it is not asleep; see idle.c */
+	uint32_t watched;		/* 1: an idle worker sleeps with a timeout, on watch for patient offers */
+
+	alignas(LINE) uintptr_t injected; /* a stack of contexts readied by threads that are no workers */
+
+	/* Start and end only; under the lock. */
+	alignas(LINE) pthread_mutex_t lock;
+	pthread_cond_t cond;
+	unsigned nthreads;		/* workers with a thread of the runtime's own; its creator's */
+	unsigned started, arrived;	/* of these: have begun; have left their loops for good */
+	bool	 dismissed;		/* they may end */
+	int	 error;			/* of the first that could not begin */
+	uint32_t stopping;		/* by the macros of atomic.h */
+};
+
+/* schedule.c */
+extern const struct reap_host reap__runtime_host;
+struct worker	*reap__self(void);
+void		 reap__attach(struct worker *self);
+void		 reap__ready(struct reap_context *context);
+void		 reap__enqueue(struct worker *worker, struct reap_context *context);
+void		 reap__inject(struct reap_runtime *runtime, struct reap_context *context);
+bool		 reap__gather(struct worker *worker);
+
+/* idle.c */
+void		 reap__idle(struct reap_worker *worker);
+void		 reap__wake(struct reap_worker *worker);
+void		 reap__call(struct worker *worker);
+void		 reap__rouse(struct worker *worker);
+void		 reap__summon(struct reap_runtime *runtime);
+bool		 reap__drain(struct worker *worker);
+uint64_t	 reap__now(const struct reap_runtime *runtime);
+
+#endif
