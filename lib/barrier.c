@@ -25,21 +25,26 @@ struct sleep {
 static bool
 arm(struct sleep *sleep)
 {
+	int error;
+
 	if (sleep->done == NULL) {
 		sleep->error = 0;	/* something has come: look again */
 		return reap__inbox_await(sleep->inbox, &sleep->waiter);
 	}
+	sleep->error = 0;
 	if (sleep->whose != NULL && reap__private(reap__flags(sleep->whose))) {
 		/* Who is awaited, who sleeps and who posts are on this worker. */
-		if (reap_completion_posted(sleep->done)) {
+		if (reap_completion_posted(sleep->done))
 			sleep->error = -EALREADY;
-			return false;
-		}
-		REAP_STORE_RELAXED(&sleep->done->reap__word, (uintptr_t)&sleep->waiter);
-		return true;
+		else
+			REAP_STORE_RELAXED(&sleep->done->reap__word, (uintptr_t)&sleep->waiter);
+		return sleep->error == 0;
 	}
-	sleep->error = reap_completion_arm(sleep->done, &sleep->waiter);
-	return sleep->error == 0;
+	error = reap_completion_arm(sleep->done, &sleep->waiter);
+	/* Armed: the sleeper may run again, elsewhere, and `sleep' be gone [7]. */
+	if (error != 0)
+		sleep->error = error;
+	return error == 0;
 }
 
 static bool
@@ -71,9 +76,17 @@ park(struct reap_worker *worker, struct sleep *sleep)
 
 	sleep->waiter.ready = ready_context;
 	sleep->context = self;
-	self->live->waiting = true;
+	self->live->sleep = sleep;
 	(void)reap_park(worker, publish, sleep);
-	self->live->waiting = false;
+	self->live->sleep = NULL;
+}
+
+/* The context will not run again: if it is parked in a wait, nobody shall ready it.  Its host says that nobody is about to. */
+void
+reap__sleep_forget(struct reap_context *context)
+{
+	if (context->live->sleep != NULL)
+		(void)disarm(context->live->sleep);
 }
 
 static void

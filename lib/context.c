@@ -69,7 +69,7 @@ assemble(struct reap_domain *domain, struct reap_worker *worker, struct reap_con
 	live->home = worker;
 	live->private_kids = 0;
 	live->claimed = NULL;
-	live->waiting = false;
+	live->sleep = NULL;
 	reap__san_context_create(REAP__SAN(live), stack->lo, (size_t)(stack->top - stack->lo));
 	context->live = live;
 	context->stack = stack;

@@ -149,8 +149,8 @@ struct reap__live {
 	struct reap_group	*group;
 	struct reap_worker	*home;		/* PINNED, BASE, BOUND: the only worker that runs it */
 	struct reap_context	*claimed;	/* whom it waits for, having claimed it; itself */
-	uint32_t		 private_kids;	/* children that are private; on its home only, others read it */
-	bool			 waiting;	/* in a wait of any kind: must not be destroyed unless it can be taken back */
+	uint32_t		 private_kids;	/* children that are private; on its home only */
+	void			*sleep;		/* parked in a wait: of barrier.c, on its own stack; itself */
 	struct reap__told	 told;		/* THREAD: whom the reaper thread tells after the post; the landing */
 	REAP__SAN_FIELD
 };
@@ -259,6 +259,9 @@ reap__inbox_take(struct reap__inbox *inbox)
 	if (REAP_LOAD_RELAXED(&inbox->head) != 0)
 		reap__inbox_take_cold(inbox);
 }
+
+/* barrier.c */
+void			 reap__sleep_forget(struct reap_context *);
 
 /* exit.c: the end of a context, up to the post */
 void			 reap__bequeath(struct reap_context *, struct reap__told *);

@@ -238,9 +238,8 @@ reap_context_destroy(struct reap_context *context, intptr_t status)
 		}
 		REAP_STORE_RELEASE(&claimed->claim,	/* pairs with the drain's acquire of the inbox */
 		    REAP__CLAIM(REAP__CLAIM_GENERATION(REAP_LOAD_RELAXED(&claimed->claim)), REAP__ADOPTED));
-	} else if (context->live->waiting) {
-		return -EBUSY;
-	}
+	} else
+		reap__sleep_forget(context);
 	context->sp = NULL;
 	die(domain, worker, context, status, &told);
 	if (claimed != NULL) {

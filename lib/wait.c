@@ -191,8 +191,8 @@ reap_join(struct reap_handle handle, unsigned flags, struct reap_result *result)
 		error = reap_peek(handle, &state, result);
 		return error != 0 ? error : state == REAP_STATE_ZOMBIE ? 0 : -EAGAIN;
 	}
-	if (context == self)
-		return -EDEADLK;
+	if (context == self)	/* or the name of somebody who had our descriptor before us */
+		return REAP__CLAIM_GENERATION(REAP_LOAD_RELAXED(&self->claim)) == handle.generation ? -EDEADLK : -ESRCH;
 	if (flags & REAP_NOHANG && !reap_completion_posted(&context->done)) {
 		/* Acquire: pairs with the release in create. */
 		uint64_t word = REAP_LOAD_ACQUIRE(&context->claim);

@@ -17,7 +17,7 @@
 
 #include "os/os.h"
 
-/* Newer than the headers of Debian 12.  Numbers: include/uapi/asm-generic/mman-common.h, the same on every architecture. */
+/* Newer than the headers of Debian 12.  Numbers: asm-generic/mman-common.h, the same everywhere. */
 #ifndef MADV_DONTNEED_LOCKED
 #define MADV_DONTNEED_LOCKED	24	/* Linux 5.18 */
 #endif

@@ -60,7 +60,8 @@ maybe_share(struct worker *w, bool patient)
 {
 	struct reap_runtime *rt = w->runtime;
 
-	if (w->local.count > 0 && REAP_UNLIKELY(REAP_LOAD_RELAXED(&rt->hungry) != 0 || w->local.count > rt->few))
+	if (w->local.count > 0 && REAP_UNLIKELY(REAP_LOAD_RELAXED(&rt->hungry) != 0 ||
+	    (w->local.count > rt->few && (int)(w->ticks - w->fair_until) >= 0)))
 		share(w, patient);
 }
 
@@ -125,8 +126,12 @@ next(struct reap_worker *worker)
 	w->ticks++;
 	if (REAP_UNLIKELY(w->ticks % TIMER_TICKS == 0)) {
 		expire(w);
-		if (w->ticks % FAIR_TICKS == 0)
+		if (w->ticks % FAIR_TICKS == 0) {
+			/* What nobody took runs before it is offered again.  Twice its number: `bound' has its turns too. */
+			if (REAP_LOAD_RELAXED(&w->offer) != 0)
+				w->fair_until = w->ticks + 2 * w->offer_count;
 			(void)reap__gather(w);
+		}
 	}
 	(void)stack_take(&w->inbox, &w->bound);
 	context = pop(w);

@@ -46,6 +46,7 @@ struct worker {
 	struct queue bound;		/* runnable only here */
 	struct reap_context **offer_last; /* of the last offer made: its last link, its length */
 	unsigned offer_count;
+	unsigned fair_until;		/* in ticks: no offers on suspicion before that */
 	unsigned undrained;		/* goes and pauses since the last drain */
 	bool pausing;			/* the next ready() is for the context that reap_pause() leaves */
 	struct timers timers;

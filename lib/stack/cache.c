@@ -58,7 +58,7 @@ reap__stack_spill(struct reap__stack_cache *cache)
 	cache->spare = cache->list;
 	REAP_STORE_RELAXED(&cache->nspare, cache->count);	/* no order: statistics */
 	cache->list = NULL;
-	/* Those that nobody needed lay deepest: the spare batch that went held most of them.  floor + nspare stays the least. */
+	/* Those that nobody needed lay deepest, most of them in the batch that went.  floor + nspare stays the least. */
 	cache->floor = (cache->floor > 0 ? cache->floor : 0) - (int32_t)cache->count;
 	REAP_STORE_RELAXED(&cache->count, 0);			/* no order: statistics */
 }

@@ -98,7 +98,7 @@ reap__depot_push(struct reap__depot *depot, struct reap__stack *batch, uint32_t 
 	batch->count = n;
 	do {
 		batch->batch = old;
-		/* Pairs with the exchange in reap__depot_receive(), which would otherwise follow links that are not there yet. */
+		/* Pairs with the exchange in reap__depot_receive(), which else would follow links that are not there yet. */
 	} while (!REAP_CAS_RELEASE(&depot->incoming, &old, batch));
 }
 

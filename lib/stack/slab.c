@@ -112,7 +112,7 @@ header_get(struct reap__depot *depot, struct reap__stack_class *class, uint32_t 
 	slab->meta = meta;
 	slab->stacks = (void *)((char *)p + head);
 	slab->all = depot->slabs;
-	/* Pairs with the acquire in reap__stack_lookup(), which would otherwise see a slab whose constants are not there yet. */
+	/* Pairs with the acquire in reap__stack_lookup(), which else would see a slab without its constants. */
 	REAP_STORE_RELEASE(&depot->slabs, slab);
 	return slab;
 }
@@ -160,7 +160,7 @@ slab_unmap(struct reap__depot *depot, struct reap__slab *slab)
 	struct reap__stack_class *class = class_of(depot, slab);
 	char *base = slab->base;
 
-	/* First, and relaxed: nobody must take a stranger's mapping at this address for ours for long; a lookup is a snapshot. */
+	/* First, and relaxed: a lookup, which is a snapshot, must not long take a stranger's mapping here for ours. */
 	REAP_STORE_RELAXED(&slab->base, NULL);
 	if (reap__os_unmap(base, slab->n * slab->stride) != 0) {
 		REAP_STORE_RELAXED(&slab->base, base);	/* no order, as above */

@@ -37,7 +37,7 @@ struct reap__slab {
 	struct reap__slab *touched;	/* next of the slabs that got stacks back in this round */
 	bool		 is_touched;
 	uint32_t	 nfree;		/* bits set in free */
-	uint32_t	 nguarded;	/* the first so many stacks have been out, and their guards stand; the others are free */
+	uint32_t	 nguarded;	/* the first so many have been out, and their guards stand; all others are free */
 	uint64_t	 maps;		/* mappings charged to the depot for guards here */
 	uint64_t	 free[REAP__SLAB_BITS];
 	uint64_t	 dirty[REAP__SLAB_BITS];	/* free, and there may still be pages with old contents */

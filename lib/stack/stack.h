@@ -13,7 +13,7 @@
  *	slabs:  free, decommitted			from the system and back to it
  *
  *	get	own cache, depot's warm, decommitted, new slab: in this order	create: may lock, may enter the kernel
- *	shelve	to the own cache, over its cap a batch to the depot		landing: must not lock, fail, or enter the kernel
+ *	shelve	to the own cache, over its cap a batch to the depot		landing: must not lock, fail or enter the kernel
  *	put	the same, then trims what the depot holds above its cap		reaping side: may lock, may enter the kernel
  *
  * The record of a stack lies in its slab's own metadata, not on the stack: it stays readable while the pages of the stack
