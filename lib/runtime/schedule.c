@@ -166,7 +166,7 @@ void
 reap__ready(struct reap_context *context)
 {
 	struct reap_runtime *rt = reap_domain_user(reap_context_domain(context));
-	struct reap_worker *pinned = reap_context_pinned(context);
+	struct reap_worker *pinned = reap_context_home(context);
 	struct worker *w = reap__self();
 
 	if (pinned != NULL) {
