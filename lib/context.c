@@ -109,6 +109,15 @@ make(struct reap_domain *domain, struct reap_worker *worker, size_t stack_size, 
 	return error;
 }
 
+static void
+unmake(struct reap_domain *domain, struct reap_worker *worker, struct reap_context *context, struct reap__stack *stack)
+{
+	reap__stack_put(&domain->depot, worker != NULL ? &worker->cache : NULL, stack);
+	reap__descriptor_put(domain, worker, context);
+	if (domain->limit != 0)
+		reap__limit_return(domain, worker);
+}
+
 static uint32_t
 policy_flags(const struct reap_domain *domain, enum reap_policy policy, enum reap_notify notify)
 {
@@ -173,13 +182,13 @@ reap_context_create(struct reap_domain *domain, const struct reap_context_option
 	worker = reap__worker_in(domain);
 	if ((error = check(domain, worker, options)) != 0)
 		return error;
-	if (options->group != NULL && (error = reap__group_join(options->group)) != 0)
-		return error;
 	error = make(domain, worker, options->stack_size, options->stack, options->stack_ops,
 	    (options->flags & REAP_CONTEXT_PRIVILEGED) != 0, &context, &stack);
-	if (error != 0) {
-		if (options->group != NULL)
-			reap__group_unjoin(options->group);
+	if (error != 0)
+		return error;
+	/* Last of what may fail: a member that came to nothing could hide the end of the others. */
+	if (options->group != NULL && (error = reap__group_join(options->group)) != 0) {
+		unmake(domain, worker, context, stack);
 		return error;
 	}
 	flags = policy_flags(domain, options->policy, options->notify) |

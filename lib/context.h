@@ -106,7 +106,7 @@ struct reap_context {
 	struct reap_context	*parent;	/* constant */
 
 	struct reap_context	*next;		/* live: the host's link.  Dead: the list it is on.  Free: the next free one */
-	struct reap_context	*prev;		/* live: the context that claimed it, for -EDEADLK.  Dead: the list */
+	struct reap_context	*prev;		/* live: who claimed it, itself: a thread, NULL: not said yet.  Dead: the list */
 	struct reap__inbox	 inbox;		/* as a parent */
 	struct reap_adopter	*adopter;	/* heir; itself and its creator */
 	void			*user;		/* the embedder's */

@@ -153,11 +153,21 @@ tell_early(struct reap_context *context, struct reap__told *told)
 static void
 tell_host(struct reap_domain *domain, struct reap_context *child)
 {
-	enum reap__claim claim = REAP__CLAIM_STATE(REAP_LOAD_RELAXED(&child->claim));
+	struct reap_context	*parent = child->parent;
+	uint64_t		 refs;
 
-	/* The child has not let go of its parent yet: a descriptor is there, whatever became of the context. */
-	if (domain->host.child_exited != NULL && child->parent != NULL && claim != REAP__ADOPTED)
-		domain->host.child_exited(child->parent, child);
+	if (REAP_LIKELY(domain->host.child_exited == NULL) || parent == NULL)
+		return;
+	refs = REAP_LOAD_RELAXED(&parent->refs);
+	do {
+		if (REAP__REFS(refs) == 0)
+			return;
+		/* Acquire: pairs with the release of refs in create: if this is the next life of the parent's descriptor,
+		 * the claim read below is ADOPTED.  If it is not, the child has not let go: ours keeps the parent there. */
+	} while (!REAP_CAS_ACQ_REL(&parent->refs, &refs, refs + 1));
+	if (REAP__CLAIM_STATE(REAP_LOAD_ACQUIRE(&child->claim)) != REAP__ADOPTED)
+		domain->host.child_exited(parent, child);
+	reap__ref_add(reap_worker_self(), parent, (uint64_t)-1);
 }
 
 /* All of an exit that is not the final switch.  From here no block, no allocation, no lock, no failure, no system call [10]. */
@@ -284,26 +294,16 @@ reap_context_destroy(struct reap_context *context, intptr_t status)
 		/* pairs with the post: whom it waited for is off the CPU, nobody will ready the waiter on this stack. */
 		if (!reap_completion_posted(&claimed->done))
 			return -EBUSY;
-		/* The wait was over but for its return: what it had claimed goes to the adopter. */
-		if (claimed->parent == context) {
-			if (reap__flags(claimed) & REAP__LISTED) {
-				reap__inbox_take(&context->inbox);
-				reap__inbox_unlink(&context->inbox, claimed);
-			}
-			context->kids--;
-		}
-		REAP_STORE_RELEASE(&claimed->claim,	/* pairs with the drain's acquire of the inbox */
-		    REAP__CLAIM(REAP__CLAIM_GENERATION(REAP_LOAD_RELAXED(&claimed->claim)), REAP__ADOPTED));
+		/* The wait was over but for its return: what it had claimed is reaped here. */
+		context->live->claimed = NULL;
+		reap__collect(worker, claimed, context, claimed->parent == context ? REAP_PAYER_PARENT : REAP_PAYER_JOINER,
+		    NULL);
 	} else
 		reap__sleep_forget(context);
 	context->sp = NULL;
 	die(domain, worker, context, status, &told);
-	if (claimed != NULL) {
-		struct reap_waiter *drainer = reap__to_adopter(claimed);
-
-		if (drainer != NULL)
-			drainer->ready(drainer);
-	}
+	if (context->flags & REAP__EARLY)
+		tell_host(domain, context);
 	reap__ended(worker, context, &told);
 	return 0;
 }

@@ -141,25 +141,16 @@ next(struct reap_worker *worker)
 	return context;
 }
 
-/* The calling worker's own, and movable. */
 void
-reap__enqueue(struct worker *w, struct reap_context *context)
+reap__enqueue(struct worker *w, struct reap_context *context, bool pinned)
 {
-	bool patient = !w->pausing;
-
 	/* Who is created or woken will probably run here in a moment, since the creator or waker is about to wait: thieves
 	 * wait that moment (as Go's do for `runnext').  Who pauses is one of several that all want to run. */
-	w->pausing = false;
-	queue_push(&w->local, context);
-	maybe_share(w, patient);
-}
+	bool patient = !w->pausing;
 
-void
-reap__inject(struct reap_runtime *rt, struct reap_context *context)
-{
-	stack_push(&rt->injected, context);
-	REAP_FENCE_SEQ_CST();		/* B1, see idle.c */
-	reap__summon(rt);
+	w->pausing = false;
+	queue_push(pinned ? &w->bound : &w->local, context);
+	maybe_share(w, patient);
 }
 
 void
@@ -167,23 +158,25 @@ reap__ready(struct reap_context *context)
 {
 	struct reap_runtime *rt = reap_domain_user(reap_context_domain(context));
 	struct reap_worker *pinned = reap_context_pinned(context);
-	struct worker *w = reap__self();
+	struct worker *w = reap__self(), *home = pinned != NULL ? reap_worker_user(pinned) : NULL;
 
-	if (pinned != NULL) {
-		struct worker *home = reap_worker_user(pinned);
-
-		if (home == w) {
-			w->pausing = false;
-			queue_push(&w->bound, context);
-			return;
-		}
+	if (w != NULL && w->runtime == rt && (home == NULL || home == w)) {
+		reap__enqueue(w, context, home != NULL);
+		return;
+	}
+	/* Relaxed: who is readied as the end begins is queued in vain or not at all; it is found and destroyed either way.
+	 * Who is readied by a destruction itself must not be queued: it is on clear()'s list, by the same link. */
+	if (REAP_LOAD_RELAXED(&rt->stopping) != 0)
+		return;
+	if (home == NULL) {
+		stack_push(&rt->injected, context);
+		REAP_FENCE_SEQ_CST();	/* B1, see idle.c */
+		reap__summon(rt);
+	} else {
 		stack_push(&home->inbox, context);
 		REAP_FENCE_SEQ_CST();	/* A1, see idle.c */
 		reap__rouse(home);
-	} else if (w != NULL && w->runtime == rt)
-		reap__enqueue(w, context);
-	else
-		reap__inject(rt, context);
+	}
 }
 
 const struct reap_host reap__runtime_host = {

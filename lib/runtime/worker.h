@@ -96,8 +96,7 @@ extern const struct reap_host reap__runtime_host;
 struct worker	*reap__self(void);
 void		 reap__attach(struct worker *self);
 void		 reap__ready(struct reap_context *context);
-void		 reap__enqueue(struct worker *worker, struct reap_context *context);
-void		 reap__inject(struct reap_runtime *runtime, struct reap_context *context);
+void		 reap__enqueue(struct worker *worker, struct reap_context *context, bool pinned);
 bool		 reap__gather(struct worker *worker);
 
 /* idle.c */
