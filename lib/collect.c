@@ -31,8 +31,8 @@ fold_usage(struct reap_context *dead, struct reap_context *collector)
 }
 
 /*
- * Free stack and descriptor.  collector: the context that does it, if it is one.  The order: what the embedder may still look
- * at, the stack, the family, the limit, and the descriptor last.
+ * Free stack and descriptor.  collector: the context that does it, if it is one.  The order: the parent's
+ * list, what the embedder may still look at, the stack, the family, the limit, and the descriptor last.
  */
 void
 reap__collect(struct reap_worker *worker, struct reap_context *context, struct reap_context *collector,
@@ -52,6 +52,16 @@ reap__collect(struct reap_worker *worker, struct reap_context *context, struct r
 		reap__result(context, result);
 	if (REAP_UNLIKELY(domain->usage) && collector != NULL && reap__domain_of(collector) == domain)
 		fold_usage(context, collector);
+	if (REAP_LIKELY(parent != NULL && parent == collector) && REAP__CLAIM_STATE(claim) != REAP__ADOPTED) {
+		/* First of all: off_cpu() may create a context, and that sweep this list. */
+		if (reap__flags(context) & REAP__LISTED) {
+			reap__inbox_take(&parent->inbox);
+			reap__inbox_unlink(&parent->inbox, context);
+		}
+		parent->kids--;
+		if (reap__private(context->flags))
+			parent->live->private_kids--;
+	}
 	if (REAP_UNLIKELY(context->off_cpu != NULL))
 		context->off_cpu(context, context->status);
 	if (stack != NULL) {
@@ -61,22 +71,10 @@ reap__collect(struct reap_worker *worker, struct reap_context *context, struct r
 		reap__stack_put(&domain->depot, worker != NULL ? &worker->cache : NULL, stack);
 		REAP__COUNT(domain, worker, ledger[payer].stacks);
 	}
-	if (parent != NULL && REAP__CLAIM_STATE(claim) != REAP__ADOPTED) {
-		bool listed = (reap__flags(context) & REAP__LISTED) != 0;
-
-		if (REAP_LIKELY(parent == collector)) {
-			if (listed) {
-				reap__inbox_take(&parent->inbox);
-				reap__inbox_unlink(&parent->inbox, context);
-			}
-			parent->kids--;
-			if (REAP_LIKELY(reap__private(context->flags)))
-				parent->live->private_kids--;
-		} else {
-			/* Only the parent may unlink: it finds a tombstone, which is one more reference until then. */
-			tombstone = listed;
-			sleeper = reap__let_go(worker, parent);
-		}
+	if (parent != NULL && parent != collector && REAP__CLAIM_STATE(claim) != REAP__ADOPTED) {
+		/* Only the parent may unlink: it finds a tombstone, which is one more reference until then. */
+		tombstone = (reap__flags(context) & REAP__LISTED) != 0;
+		sleeper = reap__let_go(worker, parent);
 	}
 	if (domain->limit != 0)
 		reap__limit_return(domain, worker);

@@ -121,6 +121,15 @@ make(struct reap_domain *domain, struct reap_worker *worker, size_t stack_size, 
 	return error;
 }
 
+static void
+unmake(struct reap_domain *domain, struct reap_worker *worker, struct reap_context *context, struct reap__stack *stack)
+{
+	reap__stack_put(&domain->depot, worker != NULL ? &worker->cache : NULL, stack);
+	reap__descriptor_put(domain, worker, context);
+	if (domain->limit != 0)
+		reap__limit_return(domain, worker);
+}
+
 static uint32_t
 policy_flags(const struct reap_domain *domain, bool here, enum reap_policy policy, enum reap_notify notify)
 {
@@ -186,13 +195,13 @@ reap_context_create(struct reap_domain *domain, const struct reap_context_option
 	worker = reap__worker_in(domain);
 	if ((error = check(domain, worker, options)) != 0)
 		return error;
-	if (options->group != NULL && (error = reap__group_join(options->group)) != 0)
-		return error;
 	error = make(domain, worker, options->stack_size, options->stack, options->stack_ops,
 	    (options->flags & REAP_CONTEXT_PRIVILEGED) != 0, &context, &stack);
-	if (error != 0) {
-		if (options->group != NULL)
-			reap__group_unjoin(options->group);
+	if (error != 0)
+		return error;
+	/* Last of what may fail: a member that came to nothing could hide the end of the others. */
+	if (options->group != NULL && (error = reap__group_join(options->group)) != 0) {
+		unmake(domain, worker, context, stack);
 		return error;
 	}
 	flags = policy_flags(domain, worker != NULL, options->policy, options->notify) |
@@ -223,14 +232,13 @@ reap_context_create(struct reap_domain *domain, const struct reap_context_option
 	return 0;
 }
 
-/* The context is private; this is its worker.  From now on its words, and its parent's inbox, are written atomically. */
+/* The context is private, its worker is here or stands still.  From now on its words, and its parent's inbox, are written
+ * atomically. */
 void
-reap__share(struct reap_context *context)
+reap__share_words(struct reap_context *context)
 {
 	struct reap_context *parent = context->parent;
 
-	if (context->live != NULL && context->live->home != reap_worker_self())
-		reap_misuse("private", "a context that is private to one worker was named or shared by another thread");
 	/* A parent that has ended has closed its inbox: that is written atomically anyhow. */
 	if (parent != NULL && !(parent->flags & REAP__EXITED) &&
 	    REAP__CLAIM_STATE(REAP_LOAD_RELAXED(&context->claim)) != REAP__ADOPTED) {
@@ -238,6 +246,14 @@ reap__share(struct reap_context *context)
 		reap__set_flags(parent, REAP__KIN);
 	}
 	reap__set_flags(context, REAP__SHARED);
+}
+
+static void
+share_here(struct reap_context *context)
+{
+	if (context->live != NULL && context->live->home != reap_worker_self())
+		reap_misuse("private", "a context that is private to one worker was named or shared by another thread");
+	reap__share_words(context);
 }
 
 int
@@ -252,7 +268,7 @@ reap_context_share(struct reap_context *context)
 	if (context->live->private_kids != 0)
 		return -EBUSY;
 	if (reap__private(flags))
-		reap__share(context);
+		share_here(context);
 	REAP_STORE_RELAXED(&context->flags, context->flags & ~REAP__BOUND);
 	return 0;
 }
@@ -261,7 +277,7 @@ struct reap_handle
 reap_context_handle(struct reap_context *context)
 {
 	if (reap__private(reap__flags(context)))
-		reap__share(context);
+		share_here(context);
 	return (struct reap_handle){ (uintptr_t)context, REAP__CLAIM_GENERATION(REAP_LOAD_RELAXED(&context->claim)) };
 }
 

@@ -124,7 +124,7 @@ struct reap_context {
 	struct reap_context	*parent;	/* constant */
 
 	struct reap_context	*next;		/* live: the host's link.  Dead: the list it is on.  Free: the next free one */
-	struct reap_context	*prev;		/* live: the context that claimed it, for -EDEADLK.  Dead: the list */
+	struct reap_context	*prev;		/* live: who claimed it, itself: a thread, NULL: not said yet.  Dead: the list */
 	struct reap__inbox	 inbox;		/* as a parent */
 	struct reap_adopter	*adopter;	/* heir; itself and its creator */
 	void			*user;		/* the embedder's */
@@ -202,7 +202,7 @@ reap__usage(struct reap_context *context)
 
 /* context.c */
 void			 reap__context_init(struct reap_domain *, struct reap_worker *, struct reap_context *, uint32_t flags);
-void			 reap__share(struct reap_context *);
+void			 reap__share_words(struct reap_context *);
 
 #define REAP__DESCRIPTORS_KEPT	64u	/* free ones that a worker keeps: 8 KiB */
 

@@ -100,7 +100,7 @@ reap_domain_destroy(struct reap_domain *domain, void (*unjoined)(struct reap_con
 	(void)reap_domain_for_each(domain, count_live, &listing);
 	if (listing.live != 0)
 		return -EBUSY;
-	(void)reap_thread_stop(domain);		/* -ESRCH: there was none */
+	reap__reaper_fini(domain);
 	while (reap_adopter_drain(&domain->adopter, 1024) > 0)
 		continue;
 	(void)reap_domain_for_each(domain, bury, &listing);

@@ -81,7 +81,7 @@ reap__bequeath(struct reap_context *context, struct reap__told *told)
 			}
 			return;
 		}
-		reap__share(context);
+		reap__share_words(context);
 	}
 	while (REAP__CLAIM_STATE(claim) == REAP__LIVE) {
 		bool unwanted = parent != NULL && (reap__flags(parent) & REAP__NO_ZOMBIES) != 0;
@@ -223,31 +223,23 @@ reap_context_destroy(struct reap_context *context, intptr_t status)
 		reap_misuse("destroy-dead", "reap_context_destroy() of a context that has ended");
 	if (context->sp == NULL || context->flags & REAP__BASE)
 		reap_misuse("destroy-running", "reap_context_destroy() of a context that is on a CPU, or of a base context");
+	if (reap__private(context->flags) && context->live->home != worker)
+		reap__share_words(context);	/* its worker stands still, says the caller */
 	claimed = context->live->claimed;
 	if (claimed != NULL) {
 		/* pairs with the post: whom it waited for is off the CPU, nobody will ready the waiter on this stack. */
 		if (!reap_completion_posted(&claimed->done))
 			return -EBUSY;
-		/* The wait was over but for its return: what it had claimed goes to the adopter. */
-		if (claimed->parent == context) {
-			if (reap__flags(claimed) & REAP__LISTED) {
-				reap__inbox_take(&context->inbox);
-				reap__inbox_unlink(&context->inbox, claimed);
-			}
-			context->kids--;
-		}
-		REAP_STORE_RELEASE(&claimed->claim,	/* pairs with the drain's acquire of the inbox */
-		    REAP__CLAIM(REAP__CLAIM_GENERATION(REAP_LOAD_RELAXED(&claimed->claim)), REAP__ADOPTED));
+		/* The wait was over but for its return: what it had claimed is reaped here. */
+		context->live->claimed = NULL;
+		reap__collect(worker, claimed, context, claimed->parent == context ? REAP_PAYER_PARENT : REAP_PAYER_JOINER,
+		    NULL);
 	} else
 		reap__sleep_forget(context);
 	context->sp = NULL;
 	die(domain, worker, context, status, &told);
-	if (claimed != NULL) {
-		struct reap_waiter *drainer = reap__to_adopter(claimed);
-
-		if (drainer != NULL)
-			drainer->ready(drainer);
-	}
+	if (context->flags & REAP__EARLY)
+		reap__tell_host(domain, context);
 	reap__ended(worker, context, &told);
 	return 0;
 }

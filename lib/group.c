@@ -56,18 +56,6 @@ reap__group_join(struct reap_group *group)
 	return 0;
 }
 
-/* A create failed after all.  If the others ended meanwhile, the group has ended, without a status of ours. */
-void
-reap__group_unjoin(struct reap_group *group)
-{
-	uint32_t alone = 1 | EVER;
-
-	/* Nobody else was ever in it, as far as anybody can tell: as before. */
-	if (!reap_completion_posted(&group->done) && REAP_CAS_ACQ_REL(&group->members, &alone, 0))
-		return;
-	reap__group_left(group, 0);
-}
-
 void
 reap__group_left(struct reap_group *group, intptr_t status)
 {

@@ -17,11 +17,21 @@ reap__ready_all(struct reap__told *told)
 void
 reap__tell_host(struct reap_domain *domain, struct reap_context *child)
 {
-	enum reap__claim claim = REAP__CLAIM_STATE(REAP_LOAD_RELAXED(&child->claim));
+	struct reap_context	*parent = child->parent;
+	uint64_t		 refs;
 
-	/* The child has not let go of its parent yet: a descriptor is there, whatever became of the context. */
-	if (domain->host.child_exited != NULL && child->parent != NULL && claim != REAP__ADOPTED)
-		domain->host.child_exited(child->parent, child);
+	if (REAP_LIKELY(domain->host.child_exited == NULL) || parent == NULL)
+		return;
+	refs = REAP_LOAD_RELAXED(&parent->refs);
+	do {
+		if (REAP__REFS(refs) == 0)
+			return;
+		/* Acquire: pairs with the release of refs in create: if this is the next life of the parent's descriptor,
+		 * the claim read below is ADOPTED.  If it is not, the child has not let go: ours keeps the parent there. */
+	} while (!REAP_CAS_ACQ_REL(&parent->refs, &refs, refs + 1));
+	if (REAP__CLAIM_STATE(REAP_LOAD_ACQUIRE(&child->claim)) != REAP__ADOPTED)
+		domain->host.child_exited(parent, child);
+	reap__ref_add(reap_worker_self(), parent, (uint64_t)-1);
 }
 
 /*

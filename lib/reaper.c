@@ -19,7 +19,8 @@
 
 struct reap__reaper {
 	pthread_t		 thread;
-	unsigned		 batch;		/* constant; 0: plain */
+	bool			 runs;		/* start and stop */
+	unsigned		 batch;		/* constant while it runs; 0: plain */
 	struct reap_adopter	 adopter;	/* batching: what it owes */
 	pthread_mutex_t		 mutex;		/* plain: the list */
 	pthread_cond_t		 work;
@@ -32,7 +33,7 @@ struct reap__reaper {
 bool
 reap__reaper_runs(const struct reap_domain *domain)
 {
-	return domain->reaper != NULL;
+	return domain->reaper != NULL && domain->reaper->runs;
 }
 
 void
@@ -105,35 +106,60 @@ batching(void *arg)
 	return NULL;
 }
 
-int
-reap_thread_start(struct reap_domain *domain, unsigned batch)
+/*
+ * Made once, and kept until the domain ends: the landing that handed over the last corpse may still be about to signal when
+ * that corpse has been reaped, and the thread stopped.
+ */
+static struct reap__reaper *
+reaper_new(struct reap_domain *domain)
 {
-	struct reap__reaper	*reaper;
-	int			 error;
+	struct reap__reaper *reaper = calloc(1, sizeof(*reaper));
 
-	if (domain == NULL || batch > INT32_MAX)
-		return -EINVAL;
-	if (domain->reaper != NULL)
-		return -EBUSY;
-	reaper = calloc(1, sizeof(*reaper));
 	if (reaper == NULL)
-		return -EAGAIN;
+		return NULL;
 	reaper->domain = domain;
-	reaper->batch = batch;
 	reaper->tail = &reaper->head;
 	reap__adopter_init(&reaper->adopter, domain, NULL);
 	pthread_mutex_init(&reaper->mutex, NULL);
 	pthread_cond_init(&reaper->work, NULL);
+	domain->reaper = reaper;
+	return reaper;
+}
+
+void
+reap__reaper_fini(struct reap_domain *domain)
+{
+	struct reap__reaper *reaper = domain->reaper;
+
+	(void)reap_thread_stop(domain);		/* -ESRCH: none runs */
+	if (reaper == NULL)
+		return;
+	pthread_cond_destroy(&reaper->work);
+	pthread_mutex_destroy(&reaper->mutex);
+	free(reaper);
+	domain->reaper = NULL;
+}
+
+int
+reap_thread_start(struct reap_domain *domain, unsigned batch)
+{
+	struct reap__reaper *reaper;
+
+	if (domain == NULL || batch > INT32_MAX)
+		return -EINVAL;
+	if (reap__reaper_runs(domain))
+		return -EBUSY;
+	reaper = domain->reaper != NULL ? domain->reaper : reaper_new(domain);
+	if (reaper == NULL)
+		return -EAGAIN;
+	reaper->batch = batch;
+	reaper->stop = false;
 	reap__stack_cache_init(&reaper->cache, &domain->depot);
-	error = pthread_create(&reaper->thread, NULL, batch == 0 ? plain : batching, reaper);
-	if (error != 0) {
+	if (pthread_create(&reaper->thread, NULL, batch == 0 ? plain : batching, reaper) != 0) {
 		reap__stack_cache_fini(&reaper->cache);
-		pthread_cond_destroy(&reaper->work);
-		pthread_mutex_destroy(&reaper->mutex);
-		free(reaper);
 		return -EAGAIN;
 	}
-	domain->reaper = reaper;
+	reaper->runs = true;
 	return 0;
 }
 
@@ -142,8 +168,9 @@ reap_thread_stop(struct reap_domain *domain)
 {
 	struct reap__reaper *reaper;
 
-	if (domain == NULL || (reaper = domain->reaper) == NULL)
+	if (domain == NULL || !reap__reaper_runs(domain))
 		return -ESRCH;
+	reaper = domain->reaper;
 	if (reaper->batch > 0)
 		reap_adopter_interrupt(&reaper->adopter);
 	else {
@@ -153,10 +180,7 @@ reap_thread_stop(struct reap_domain *domain)
 		pthread_cond_signal(&reaper->work);
 	}
 	pthread_join(reaper->thread, NULL);
-	domain->reaper = NULL;
+	reaper->runs = false;
 	reap__stack_cache_fini(&reaper->cache);
-	pthread_cond_destroy(&reaper->work);
-	pthread_mutex_destroy(&reaper->mutex);
-	free(reaper);
 	return 0;
 }

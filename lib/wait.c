@@ -32,15 +32,23 @@ children_of(const struct reap_context *parent)
 static bool
 waits_for_us(const struct reap_context *self, const struct reap_context *target)
 {
-	while (self != NULL && self != target) {
-		/* Acquire: pairs with the release in claim(): `prev' is the claimer's once CLAIMED is seen.  Of two who close
-		 * a cycle at the same moment each has claimed before it looks, by a full read-modify-write. */
-		if ((reap__flags(self) & (REAP__BASE | REAP__EXITED)) != 0 ||
-		    REAP__CLAIM_STATE(REAP_LOAD_ACQUIRE(&self->claim)) != REAP__CLAIMED)
+	while (self != target) {
+		const struct reap_context *claimer;
+
+		/* Acquire: pairs with the release in claim(): the claimer of this very claim is read next.  Of those who close a
+		 * cycle at the same moment each has claimed before it looks, by a full read-modify-write, so the last one sees
+		 * all other claims; who made them may have yet to be said. */
+		if ((reap__flags(self) & (REAP__BASE | REAP__EXITED)) != 0)
 			return false;
-		self = REAP_LOAD_RELAXED(&self->prev);
+		do
+			if (REAP__CLAIM_STATE(REAP_LOAD_ACQUIRE(&self->claim)) != REAP__CLAIMED)
+				return false;
+		while ((claimer = REAP_LOAD_RELAXED(&self->prev)) == NULL);
+		if (claimer == self)
+			return false;	/* an OS thread's */
+		self = claimer;
 	}
-	return self == target;
+	return true;
 }
 
 /* The one transition that makes us the collector [5].  generation 0: the caller knows the context to be there. */
@@ -70,7 +78,7 @@ claim(struct reap_context *context, uint64_t generation, struct reap_context *se
 			    REAP__CLAIM(REAP__CLAIM_GENERATION(word), REAP__CLAIMED))) {
 				/* Claimed alive it will be on no list: the field is free to say by whom. */
 				if (REAP__CLAIM_STATE(word) == REAP__LIVE)
-					REAP_STORE_RELAXED(&context->prev, self);
+					REAP_STORE_RELAXED(&context->prev, self != NULL ? self : context);
 				return 0;
 			}
 			continue;
@@ -88,6 +96,7 @@ unclaim_live(struct reap_context *context)
 {
 	uint64_t word = REAP_LOAD_RELAXED(&context->claim);
 
+	REAP_STORE_RELAXED(&context->prev, NULL);	/* said anew by the next claimer, see waits_for_us() */
 	/* Release: pairs with the acquire of the next claimer, and of the exit. */
 	REAP_STORE_RELEASE(&context->claim, REAP__CLAIM(REAP__CLAIM_GENERATION(word), REAP__LIVE));
 }

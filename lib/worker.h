@@ -186,7 +186,6 @@ void	reap__limit_donate(struct reap_worker *worker);
 
 /* group.c: one member is off the CPU; at the landing */
 int	reap__group_join(struct reap_group *group);
-void	reap__group_unjoin(struct reap_group *group);
 void	reap__group_left(struct reap_group *group, intptr_t status);
 
 /* adopter.c */
@@ -201,6 +200,7 @@ void	reap__adopter_name(struct reap_context *, struct reap_adopter *);
 /* reaper.c: the thread policy */
 void	reap__reaper_hand(struct reap_domain *domain, struct reap_context *dead);
 bool	reap__reaper_runs(const struct reap_domain *domain);
+void	reap__reaper_fini(struct reap_domain *domain);
 
 /* stats.c */
 void	reap__counters_add(struct reap__counters *to, const struct reap__counters *from);

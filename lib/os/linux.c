@@ -28,7 +28,7 @@
 #ifndef AT_MINSIGSTKSZ
 #define AT_MINSIGSTKSZ		51	/* x86: Linux 5.14; arm64: 4.18 */
 #endif
-#ifndef SYS_futex			/* 32-bit architectures younger than 2038 have only this one; the timeout is NULL here */
+#ifndef SYS_futex			/* young 32-bit architectures have only this one; the timeout is NULL here */
 #define SYS_futex		SYS_futex_time64
 #endif
 

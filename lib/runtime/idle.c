@@ -29,8 +29,10 @@
 #include <errno.h>
 #include <limits.h>
 #include <time.h>
+#ifdef REAP_RUNTIME_CK
+#include <ck_pr.h>
+#endif
 
-#include "stall.h"
 #include "worker.h"
 
 #define SEARCH_ROUNDS	16u		/* looks at everybody before going to sleep: some 20 us ... */
@@ -39,6 +41,19 @@
 #define DOZE_MIN	UINT64_C(500000)	/* nanoseconds asleep on watch: at first ... */
 #define DOZE_MAX	UINT64_C(4000000)	/* ... and after some doublings: 250 looks a second */
 #define INJECTED_POLL	UINT64_C(1000000)	/* nanoseconds between two looks at an injected clock */
+
+/* A spin of some 40 ns each, that leaves the processor to its other thread where CK knows how to. */
+static void
+stall(unsigned times)
+{
+#ifdef REAP_RUNTIME_CK
+	while (times-- > 0)
+		ck_pr_stall();
+#else
+	for (times *= 64; times > 0; times--)
+		__asm__ volatile("" ::: "memory");
+#endif
+}
 
 static uint64_t
 monotonic(void)

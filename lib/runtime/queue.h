@@ -53,25 +53,7 @@ queue_pop(struct queue *queue)
 	return context;
 }
 
-/* Cut the first n off, 0 < n <= count.  Returns the chain; *last is its last link, for queue_put_back(). */
-static inline struct reap_context *
-queue_cut(struct queue *queue, unsigned n, struct reap_context ***last)
-{
-	struct reap_context *first = queue->first, **link = &queue->first;
-
-	queue->count -= n;
-	do
-		link = reap_context_link(*link);
-	while (--n > 0);
-	queue->first = *link;
-	if (queue->first == NULL)
-		queue->last = &queue->first;
-	*link = NULL;
-	*last = link;
-	return first;
-}
-
-/* Undo a queue_cut(): the chain is older than what is queued. */
+/* Put a chain back in front, which is older than what is queued; *last is its last link. */
 static inline void
 queue_put_back(struct queue *queue, struct reap_context *chain, struct reap_context **last, unsigned n)
 {

@@ -34,46 +34,19 @@ processors(void)
 	return n > 0 ? (unsigned)n : 1;
 }
 
-static int
-cond_init(pthread_cond_t *cond)
+/* None of this can fail on the systems we know. */
+static void
+bed_init(pthread_mutex_t *lock, pthread_cond_t *cond)
 {
 	pthread_condattr_t attr;
-	int err = pthread_condattr_init(&attr);
 
-	if (err != 0)
-		return -err;
+	pthread_condattr_init(&attr);
 #ifndef __APPLE__
-	err = pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
 #endif
-	if (err == 0)
-		err = pthread_cond_init(cond, &attr);
+	pthread_cond_init(cond, &attr);
 	pthread_condattr_destroy(&attr);
-	return -err;
-}
-
-static int
-worker_init(struct worker *w, struct reap_runtime *rt, unsigned index)
-{
-	int err;
-
-	memset(w, 0, sizeof(*w));
-	w->runtime = rt;
-	w->index = index;
-	queue_init(&w->local);
-	queue_init(&w->bound);
-	if ((err = cond_init(&w->cond)) != 0)
-		return err;
-	if ((err = -pthread_mutex_init(&w->lock, NULL)) != 0)
-		pthread_cond_destroy(&w->cond);
-	return err;
-}
-
-static void
-worker_fini(struct worker *w)
-{
-	free(w->timers.heap);
-	pthread_mutex_destroy(&w->lock);
-	pthread_cond_destroy(&w->cond);
+	pthread_mutex_init(lock, NULL);
 }
 
 /* The domain of the program's wishes, and of our scheduler. */
@@ -111,11 +84,16 @@ make_domain(struct reap_runtime *rt, const struct reap_domain_options *wanted)
 static void
 runtime_free(struct reap_runtime *rt)
 {
-	while (rt->nworkers > 0)
-		worker_fini(&rt->workers[--rt->nworkers]);
-	free(rt->workers);
+	while (rt->nworkers > 0) {
+		struct worker *w = &rt->workers[--rt->nworkers];
+
+		free(w->timers.heap);
+		pthread_mutex_destroy(&w->lock);
+		pthread_cond_destroy(&w->cond);
+	}
 	pthread_mutex_destroy(&rt->lock);
 	pthread_cond_destroy(&rt->cond);
+	free(rt->workers);
 	free(rt);
 }
 
@@ -123,9 +101,10 @@ runtime_free(struct reap_runtime *rt)
 static int
 runtime_make(const struct reap_runtime_options *wanted, struct reap_runtime **runtime)
 {
-	struct reap_runtime_options options = { .size = sizeof(options) };
+	struct reap_runtime_options options = { .size = 0 };
 	struct reap_runtime *rt;
-	unsigned n;
+	struct worker *workers;
+	unsigned n, i;
 	int err;
 
 	if (wanted != NULL) {
@@ -136,39 +115,36 @@ runtime_make(const struct reap_runtime_options *wanted, struct reap_runtime **ru
 	n = options.workers != 0 ? options.workers : processors();
 	if (n > WORKERS_MAX)
 		return -EINVAL;
-	if ((rt = aligned_alloc(alignof(struct reap_runtime), sizeof(*rt))) == NULL)
+	rt = aligned_alloc(alignof(struct reap_runtime), sizeof(*rt));
+	workers = aligned_alloc(alignof(struct worker), n * sizeof(*workers));
+	if (rt == NULL || workers == NULL) {
+		free(rt);
+		free(workers);
 		return -ENOMEM;
+	}
 	memset(rt, 0, sizeof(*rt));
+	memset(workers, 0, n * sizeof(*workers));
+	for (i = 0; i < n; i++) {
+		workers[i].runtime = rt;
+		workers[i].index = i;
+		queue_init(&workers[i].local);
+		queue_init(&workers[i].bound);
+		bed_init(&workers[i].lock, &workers[i].cond);
+	}
+	bed_init(&rt->lock, &rt->cond);
+	rt->workers = workers;
+	rt->nworkers = n;
 	rt->few = n > 1 ? OFFER_FEW : UINT_MAX;
 	rt->drain_budget = options.drain_budget != 0 ? options.drain_budget : DRAIN_BUDGET_DEFAULT;
-	if ((err = cond_init(&rt->cond)) != 0) {
-		free(rt);
-		return err;
-	}
-	if ((err = -pthread_mutex_init(&rt->lock, NULL)) != 0) {
-		pthread_cond_destroy(&rt->cond);
-		free(rt);
-		return err;
-	}
-	if ((rt->workers = aligned_alloc(alignof(struct worker), n * sizeof(struct worker))) == NULL)
-		err = -ENOMEM;
-	while (err == 0 && rt->nworkers < n)
-		if ((err = worker_init(&rt->workers[rt->nworkers], rt, rt->nworkers)) == 0)
-			rt->nworkers++;
-	if (err == 0)
-		err = make_domain(rt, options.domain);
-	if (err != 0) {
-		runtime_free(rt);
-		return err;
-	}
-	if (options.domain != NULL && options.domain->policy == REAP_POLICY_THREAD &&
-	    (err = reap_thread_start(rt->domain, options.reaper_batch)) != 0) {
+	if ((err = make_domain(rt, options.domain)) == 0 && options.domain != NULL &&
+	    options.domain->policy == REAP_POLICY_THREAD &&
+	    (err = reap_thread_start(rt->domain, options.reaper_batch)) != 0)
 		(void)reap_domain_destroy(rt->domain, NULL, NULL);
+	if (err != 0)
 		runtime_free(rt);
-		return err;
-	}
-	*runtime = rt;
-	return 0;
+	else
+		*runtime = rt;
+	return err;
 }
 
 /* The thread of a worker; its base context. */
@@ -210,56 +186,37 @@ work(void *arg)
 	return NULL;
 }
 
-struct found {
-	struct reap_context **contexts;
-	size_t count, room;
-};
-
 static void
 find_live(struct reap_context *context, void *arg)
 {
-	struct found *found = arg;
 	enum reap_state state = reap_context_state(context);
 
-	if ((state == REAP_STATE_NEW || state == REAP_STATE_SUSPENDED) && found->count < found->room)
-		found->contexts[found->count++] = context;
-}
-
-static void
-ignore(struct reap_context *context, void *arg)
-{
-	(void)context;
-	(void)arg;
+	if (state == REAP_STATE_NEW || state == REAP_STATE_SUSPENDED)
+		queue_push(arg, context);
 }
 
 /*
- * All workers stand in their base contexts: destroy what is live, drain what is owed.  The calling thread is no worker of
- * ours any more: those that a destruction readies must not be linked behind dead ones.
+ * All workers stand in their base contexts: destroy what is live, drain what is owed.  Run queues are history; no context
+ * is put into any from here on, since the calling thread is no worker of ours any more and reap__ready() sees `stopping'.
  */
 static void
 clear(struct reap_runtime *rt)
 {
-	struct reap_context *few[64];
 	struct reap_adopter *adopter = reap_adopter_default(rt->domain);
-	struct found found = { NULL, 0, reap_domain_for_each(rt->domain, ignore, NULL) };
-	bool progress;
-	size_t i;
+	struct queue live;
+	unsigned n, before;
 
-	found.contexts = malloc(found.room * sizeof(struct reap_context *));
-	if (found.contexts == NULL) {
-		found.contexts = few;
-		found.room = sizeof(few) / sizeof(few[0]);
-	}
+	queue_init(&live);
+	reap_domain_for_each(rt->domain, find_live, &live);
 	/* Again, because who waits for another one cannot be destroyed before that one. */
-	do {
-		progress = false;
-		found.count = 0;
-		reap_domain_for_each(rt->domain, find_live, &found);
-		for (i = 0; i < found.count; i++)
-			progress |= reap_context_destroy(found.contexts[i], -ECANCELED) == 0;
-	} while (progress);
-	if (found.contexts != few)
-		free(found.contexts);
+	do
+		for (n = before = live.count; n > 0; n--) {
+			struct reap_context *context = queue_pop(&live);
+
+			if (reap_context_destroy(context, -ECANCELED) != 0)
+				queue_push(&live, context);
+		}
+	while (live.count < before);
 	while (reap_adopter_drain(adopter, INT_MAX) > 0)
 		;
 }
@@ -432,7 +389,7 @@ reap_runtime_go(struct reap_runtime *rt, const struct reap_context_options *opti
 		return err;
 	if (handle != NULL)
 		*handle = reap_context_handle(context);
-	reap__inject(rt, context);
+	reap__ready(context);
 	return 0;
 }
 

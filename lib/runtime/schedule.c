@@ -29,6 +29,31 @@ reap__attach(struct worker *self)
 	self_ = self;
 }
 
+/*
+ * Cut up to n off the queue, to be run anywhere: from here on they are shared.  Those that must stay, because they are pinned
+ * or have children that are private to this worker, are put aside.  Returns the chain; *count is its length.
+ */
+static struct reap_context *
+cut_shared(struct worker *w, unsigned n, unsigned *count)
+{
+	struct reap_context *chain = NULL, **link = &chain;
+
+	for (*count = 0; n > 0; n--) {
+		struct reap_context *context = queue_pop(&w->local);
+
+		if (reap_context_share(context) != 0) {
+			queue_push(&w->bound, context);
+			continue;
+		}
+		*link = context;
+		link = reap_context_link(context);
+		++*count;
+	}
+	*link = NULL;
+	w->offer_last = link;
+	return chain;
+}
+
 /* Offer the older half of what is queued, if there is no offer yet. */
 static void
 share(struct worker *w, bool patient)
@@ -40,8 +65,10 @@ share(struct worker *w, bool patient)
 		unsigned n = w->local.count / 2 + w->local.count % 2;
 		struct reap_context *chain;
 
-		w->offer_count = n = n < OFFER_MAX ? n : OFFER_MAX;
-		chain = queue_cut(&w->local, n, &w->offer_last);
+		chain = cut_shared(w, n < OFFER_MAX ? n : OFFER_MAX, &n);
+		if (chain == NULL)
+			return;
+		w->offer_count = n;
 		patient = patient && n == 1 && w->local.count == 0;
 		/* Release: pairs with the exchange in steal().  Without it a thief could resume a context on a stack whose
 		 * last writes have not arrived. */
@@ -141,25 +168,16 @@ next(struct reap_worker *worker)
 	return context;
 }
 
-/* The calling worker's own, and movable. */
 void
 reap__enqueue(struct worker *w, struct reap_context *context)
 {
-	bool patient = !w->pausing;
-
 	/* Who is created or woken will probably run here in a moment, since the creator or waker is about to wait: thieves
 	 * wait that moment (as Go's do for `runnext').  Who pauses is one of several that all want to run. */
+	bool patient = !w->pausing;
+
 	w->pausing = false;
 	queue_push(&w->local, context);
 	maybe_share(w, patient);
-}
-
-void
-reap__inject(struct reap_runtime *rt, struct reap_context *context)
-{
-	stack_push(&rt->injected, context);
-	REAP_FENCE_SEQ_CST();		/* B1, see idle.c */
-	reap__summon(rt);
 }
 
 void
@@ -167,26 +185,30 @@ reap__ready(struct reap_context *context)
 {
 	struct reap_runtime *rt = reap_domain_user(reap_context_domain(context));
 	struct reap_worker *pinned = reap_context_home(context);
-	struct worker *w = reap__self();
+	struct worker *w = reap__self(), *home = pinned != NULL ? reap_worker_user(pinned) : NULL;
 
-	if (pinned != NULL) {
-		struct worker *home = reap_worker_user(pinned);
-
-		if (home == w) {
-			w->pausing = false;
-			queue_push(&w->bound, context);
-			return;
-		}
+	if (w != NULL && w->runtime == rt && (home == NULL || home == w)) {
+		/* Who has a home may still be shared, when it comes to be offered. */
+		reap__enqueue(w, context);
+		return;
+	}
+	/* Relaxed: who is readied as the end begins is queued in vain or not at all; it is found and destroyed either way.
+	 * Who is readied by a destruction itself must not be queued: it is on clear()'s list, by the same link. */
+	if (REAP_LOAD_RELAXED(&rt->stopping) != 0)
+		return;
+	if (home == NULL) {
+		stack_push(&rt->injected, context);
+		REAP_FENCE_SEQ_CST();	/* B1, see idle.c */
+		reap__summon(rt);
+	} else {
 		stack_push(&home->inbox, context);
 		REAP_FENCE_SEQ_CST();	/* A1, see idle.c */
 		reap__rouse(home);
-	} else if (w != NULL && w->runtime == rt)
-		reap__enqueue(w, context);
-	else
-		reap__inject(rt, context);
+	}
 }
 
 const struct reap_host reap__runtime_host = {
+	.shares = true,
 	.next = next,
 	.ready = reap__ready,
 	.idle = reap__idle,

@@ -42,8 +42,8 @@ struct worker {
 	struct reap_runtime *runtime;	/* constant */
 	unsigned index;			/* constant */
 	unsigned ticks;			/* calls of next() */
-	struct queue local;		/* runnable anywhere */
-	struct queue bound;		/* runnable only here */
+	struct queue local;		/* runnable here, and elsewhere once they are shared */
+	struct queue bound;		/* runnable only here, for the time being */
 	struct reap_context **offer_last; /* of the last offer made: its last link, its length */
 	unsigned offer_count;
 	unsigned fair_until;		/* in ticks: no offers on suspicion before that */
@@ -97,7 +97,6 @@ struct worker	*reap__self(void);
 void		 reap__attach(struct worker *self);
 void		 reap__ready(struct reap_context *context);
 void		 reap__enqueue(struct worker *worker, struct reap_context *context);
-void		 reap__inject(struct reap_runtime *runtime, struct reap_context *context);
 bool		 reap__gather(struct worker *worker);
 
 /* idle.c */

@@ -145,7 +145,7 @@ struct reap__stack_counts {
 	uint64_t maps;			/* mappings charged to guards, at most max_maps */
 	uint64_t max_maps;
 	uint64_t cache_hits;		/* gets served by a worker's cache */
-	uint64_t depot_hits;		/* gets served by the depot's warm stacks; those of a batch but the first hit the cache */
+	uint64_t depot_hits;		/* gets served by the depot, warm; the rest of a batch then hits the cache */
 	uint64_t misses;		/* gets that took a decommitted or new stack */
 	uint64_t enomem_memory;		/* gets that failed: the system gave no memory */
 	uint64_t enomem_maps;		/* gets that failed: no mapping left for a guard */

@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * engine.h: one cell of the benchmark: one program, on one side, replayed round by round in a runtime of its own.
+ */
+#ifndef REPLAY_ENGINE_H
+#define REPLAY_ENGINE_H
+
+#include "figure.h"
+#include "program.h"
+#include "side.h"
+#include "tally.h"
+
+struct engine_setup {
+	const struct program *program;
+	const struct side *side;
+	unsigned copies;		/* trees at once */
+	unsigned workers;
+	unsigned pages;			/* of stack that each context touches */
+	double	 loops_per_us;		/* loops of burn() in a microsecond */
+	double	 scale;			/* a recorded microsecond is replayed in 1/scale, and in 1/copies of that */
+	bool	 measuring;		/* watch every landing and reap, and keep the ledger's time: not to be timed */
+};
+
+struct round {
+	double	 figure[FIGURES];	/* NAN: not seen */
+	uint64_t outcome[MODES][OUTCOMES];
+	double	 seconds;		/* how long the round took */
+};
+
+/*
+ * Start a runtime that is ready for rounds; play one; end it.  One per process, as the hooks of a runtime carry no argument.
+ * What fails says why on standard error and ends the process with status 3.
+ */
+void	engine_start(const struct engine_setup *setup);
+void	engine_round(struct round *round);
+void	engine_stop(void);
+
+/* A context lets others run after so much recorded time, us, so that scale and copies do not change who waits for whom: a
+ * few slices of a kernel's scheduler.  Never more than the second, in replayed time. */
+#define ENGINE_SLICE_RECORDED	20000.0
+#define ENGINE_SLICE_REPLAYED	50.0
+
+/* Bytes of a thin zombie: its descriptor. */
+#define ENGINE_THIN_BYTES	128u
+
+#endif

@@ -1,0 +1,234 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * registers.c: what the ABI calls callee-saved survives every switch, and belongs to the context.
+ *
+ * Two contexts switch to each other a million times with other values in all registers each time, and with FP control words
+ * that are equal, that differ, and that change.  MXCSR is read directly: fegetround() sees the x87 word alone.
+ */
+#include <stdio.h>
+
+#include "../check.h"
+#include "sentinel.h"
+
+#define TURNS		500000		/* of each context: a million switches */
+#define STACK_SIZE	65536
+
+struct player {
+	struct player	*other;
+	void		*sp;
+	uint64_t	 id;
+	uint64_t	 turns;
+	uint32_t	 mxcsr;
+	uint16_t	 x87cw;
+};
+
+static struct player player[2];
+static void *base;
+static _Alignas(64) char stack[2][STACK_SIZE];
+
+#ifdef __x86_64__
+
+#define X87_MASK_ALL	0x003f		/* of the control word: exceptions that do not trap */
+#define X87_MASK_INEXACT 0x0020
+#define X87_RESERVED	0x0040		/* always reads as one */
+
+static uint32_t
+mxcsr(void)
+{
+	return __builtin_ia32_stmxcsr() & ~UINT32_C(0x3f);
+}
+
+static uint16_t
+x87cw(void)
+{
+	uint16_t cw;
+
+	__asm__ volatile ("fnstcw %0" : "=m" (cw));
+	return cw;
+}
+
+/* Raise the sticky flags of both units. */
+static void
+inexact(void)
+{
+	volatile double one = 1.0, three = 3.0, third;
+	volatile long double lone = 1.0L, lthree = 3.0L, lthird;
+
+	third = one / three;
+	lthird = lone / lthree;
+	(void)third;
+	(void)lthird;
+}
+
+/* Rounding, flush-to-zero and denormals-are-zero in MXCSR; rounding and precision in the x87 word.  Nothing unmasked. */
+static void
+control_set(struct player *me, uint64_t choice)
+{
+	static const uint16_t precision[] = { 0x0000, 0x0200, 0x0300 };
+
+	me->mxcsr = 0x1f80 | (uint32_t)(choice & 3) << 13 | (uint32_t)(choice >> 2 & 1) << 15 | (uint32_t)(choice >> 3 & 1) << 6;
+	me->x87cw = (uint16_t)(X87_MASK_ALL | X87_RESERVED | (choice >> 4 & 3) << 10 | precision[(choice >> 6) % 3]);
+	__builtin_ia32_ldmxcsr(me->mxcsr);
+	__asm__ volatile ("fldcw %0" : : "m" (me->x87cw));
+}
+
+#else
+static uint32_t mxcsr(void) { return 0; }
+static uint16_t x87cw(void) { return 0; }
+static void inexact(void) { }
+static void control_set(struct player *me, uint64_t choice) { (void)me; (void)choice; }
+#endif
+
+/* In three parts: like the other (and like the base); each of its own; both change now and then. */
+static void
+play(void *pass)
+{
+	struct player *me = pass;
+	struct sentinel want, got;
+
+	CHECK_EQ(mxcsr(), me->mxcsr);
+	CHECK_EQ(x87cw(), me->x87cw);
+	for (me->turns = 0; me->turns < TURNS; me->turns++) {
+		if (me->turns == TURNS / 3)
+			control_set(me, 0x15 + me->id * 0x6a);
+		else if (me->turns > 2 * (TURNS / 3) && me->turns % (7 + me->id * 4) == 0)
+			control_set(me, me->turns * (3 + me->id));
+		if (me->turns % (3 + me->id) == 0)
+			inexact();
+		sentinel_fill(&want, me->turns * 2 + me->id);
+		pass = sentinel_swap(&me->sp, me->other->sp, me->other, &want, &got);
+		CHECK(pass == me);
+		CHECK_STR_EQ(sentinel_differ(&want, &got), NULL);
+		CHECK_EQ(mxcsr(), me->mxcsr);
+		CHECK_EQ(x87cw(), me->x87cw);
+	}
+	if (me->other->turns < TURNS)
+		reap_md_jump(me->other->sp, me->other);
+	reap_md_jump(base, &base);
+}
+
+static void
+start(int i)
+{
+	player[i] = (struct player){
+		.other = &player[!i],
+		.id = (uint64_t)i,
+		.mxcsr = mxcsr(),
+		.x87cw = x87cw(),
+		.sp = reap_md_make(stack[i] + STACK_SIZE, play)
+	};
+}
+
+#ifdef __x86_64__
+
+static uint16_t unmasked;
+
+/* Must not trap here on what others have done: their flags are pending when it is switched to. */
+static void
+sensitive(void *pass)
+{
+	for (int i = 0; i < 3; i++) {
+		CHECK_EQ(x87cw(), unmasked);
+		__asm__ volatile ("fld1; fstp %%st(0); fwait" : : : "st");
+		if (i == 1)
+			reap_md_swap(&player[0].sp, player[1].sp, pass);
+		else if (i == 0)
+			reap_md_swap(&player[0].sp, base, pass);
+	}
+	reap_md_jump(base, pass);
+}
+
+static void
+insensitive(void *pass)
+{
+	inexact();
+	reap_md_jump(player[0].sp, pass);
+}
+
+static void
+flags_of_others(void)
+{
+	uint16_t masked = x87cw();
+
+	unmasked = (uint16_t)(masked & ~X87_MASK_INEXACT);
+	__asm__ volatile ("fnclex; fldcw %0" : : "m" (unmasked));
+	player[0].sp = reap_md_make(stack[0] + STACK_SIZE, sensitive);
+	__asm__ volatile ("fldcw %0" : : "m" (masked));
+	player[1].sp = reap_md_make(stack[1] + STACK_SIZE, insensitive);
+	inexact();
+	reap_md_swap(&base, player[0].sp, NULL);
+	CHECK_EQ(x87cw(), masked);
+	inexact();
+	reap_md_swap(&base, player[0].sp, NULL);
+	CHECK_EQ(x87cw(), masked);
+	puts("pending x87 flags of one context do not trap in another");
+}
+
+#ifndef REAP_MD_UCONTEXT
+
+static uint32_t flags_seen;
+
+static void
+flagged(void *pass)
+{
+	for (int i = 0; i < 2; i++) {
+		inexact();
+		reap_md_swap(&player[0].sp, base, pass);
+		flags_seen |= __builtin_ia32_stmxcsr() & 0x3f;
+	}
+	reap_md_jump(base, pass);
+}
+
+static void
+unflagged(void *pass)
+{
+	__builtin_ia32_ldmxcsr(mxcsr());
+	reap_md_jump(player[0].sp, pass);
+}
+
+/* A reload would bring the flags back that were saved: their absence shows that there was none.  By swap, then by jump. */
+static void
+no_reload(void)
+{
+	player[0].sp = reap_md_make(stack[0] + STACK_SIZE, flagged);
+	player[1].sp = reap_md_make(stack[1] + STACK_SIZE, unflagged);
+	reap_md_swap(&base, player[0].sp, NULL);
+	CHECK((__builtin_ia32_stmxcsr() & 0x3f) != 0);
+	__builtin_ia32_ldmxcsr(mxcsr());
+	reap_md_swap(&base, player[0].sp, NULL);
+	CHECK_EQ(flags_seen, 0);
+	reap_md_swap(&base, player[1].sp, NULL);
+	CHECK_EQ(flags_seen, 0);
+	puts("sticky flags alone do not make a switch load MXCSR");
+}
+
+#else
+static void no_reload(void) { }
+#endif
+#endif
+
+int
+main(void)
+{
+	struct sentinel want, got;
+	uint32_t my_mxcsr;
+	uint16_t my_x87cw;
+
+	inexact();
+	my_mxcsr = mxcsr();
+	my_x87cw = x87cw();
+	start(0);
+	start(1);
+	sentinel_fill(&want, UINT64_C(1) << 40);
+	CHECK(sentinel_swap(&base, player[0].sp, &player[0], &want, &got) == &base);
+	CHECK_STR_EQ(sentinel_differ(&want, &got), NULL);
+	CHECK_EQ(mxcsr(), my_mxcsr);
+	CHECK_EQ(x87cw(), my_x87cw);
+	CHECK_EQ(player[0].turns + player[1].turns, 2 * TURNS);
+	printf("%d switches: callee-saved registers, MXCSR and x87 control words, the word passed\n", 2 * TURNS);
+#ifdef __x86_64__
+	flags_of_others();
+	no_reload();
+#endif
+	return 0;
+}

@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * sentinel.h: switch with known values in all callee-saved registers, and say what came back in them.
+ */
+#ifndef REAP_TESTS_SENTINEL_H
+#define REAP_TESTS_SENTINEL_H
+
+#include <stdint.h>
+#include <string.h>
+
+#include "arch/md.h"
+
+#define SENTINELS	6
+
+struct sentinel {
+	uint64_t reg[SENTINELS];	/* on x86-64: rbx rbp r12 r13 r14 r15 */
+	uint64_t sp;			/* x86-64: by sentinel_swap() and _jump(): %rsp before their CALL */
+};
+
+#ifdef __x86_64__
+
+/* sentinel.S */
+void	*sentinel_swap(void **save, void *to, void *pass, struct sentinel *want, struct sentinel *got);
+_Noreturn void	sentinel_jump(void *to, void *pass, struct sentinel *want);
+void	sentinel_entry(void *pass);		/* stores %rsp, uses MOVAPS, goes to *sentinel_entered */
+extern uint64_t sentinel_entry_sp;
+extern void	(*sentinel_entered)(void *pass);
+
+#else
+
+/* Values that the compiler must carry across the call, wherever it likes; on most processors that is in the same registers. */
+static inline void *
+sentinel_swap(void **save, void *to, void *pass, struct sentinel *want, struct sentinel *got)
+{
+	uint64_t a = want->reg[0], b = want->reg[1], c = want->reg[2], d = want->reg[3], e = want->reg[4], f = want->reg[5];
+
+	__asm__ volatile ("" : "+r" (a), "+r" (b), "+r" (c));
+	__asm__ volatile ("" : "+r" (d), "+r" (e), "+r" (f));
+	pass = reap_md_swap(save, to, pass);
+	__asm__ volatile ("" : "+r" (a), "+r" (b), "+r" (c));
+	__asm__ volatile ("" : "+r" (d), "+r" (e), "+r" (f));
+	*got = (struct sentinel){ .reg = { a, b, c, d, e, f } };
+	return pass;
+}
+
+#endif
+
+/* Another set for each turn and context; no two registers alike. */
+static inline void
+sentinel_fill(struct sentinel *s, uint64_t seed)
+{
+	for (int i = 0; i < SENTINELS; i++) {
+		uint64_t z = (seed * SENTINELS + (uint64_t)i + 1) * UINT64_C(0x9e3779b97f4a7c15);
+
+		z = (z ^ z >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
+		s->reg[i] = z ^ z >> 27;
+	}
+}
+
+/* The name of the first register that differs, or NULL. */
+static inline const char *
+sentinel_differ(const struct sentinel *a, const struct sentinel *b)
+{
+#ifdef __x86_64__
+	static const char *const name[SENTINELS] = { "rbx", "rbp", "r12", "r13", "r14", "r15" };
+#else
+	static const char *const name[SENTINELS] = { "local 1", "local 2", "local 3", "local 4", "local 5", "local 6" };
+#endif
+
+	for (int i = 0; i < SENTINELS; i++)
+		if (a->reg[i] != b->reg[i])
+			return name[i];
+	return NULL;
+}
+
+#endif

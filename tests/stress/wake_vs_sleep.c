@@ -1,0 +1,176 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * wake_vs_sleep.c: a worker goes to sleep at the moment when somebody hands it work.  One lost wakeup and nothing moves any
+ * more: the alarm ends the program.
+ *
+ *	pairs	contexts that unpark each other, with more workers than work, so that workers sleep and wake all the time
+ *	pinned	the same, each bound to a worker of its own: only that one can be woken
+ *	outside	OS threads that send contexts in and wait for them in the kernel, while all workers sleep in between
+ */
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include <reap/runtime.h>
+
+#include "../check.h"
+
+#define WORKERS		3
+#define SECONDS		120		/* enough under any sanitizer */
+
+static long rounds = 20000;
+
+static void
+lost(int signo)
+{
+	static const char message[] = "wake_vs_sleep: nothing moves any more, a wakeup was lost\n";
+
+	(void)signo;
+	_exit(write(STDERR_FILENO, message, sizeof(message) - 1) < 0 ? 2 : 1);
+}
+
+struct pair {
+	struct reap_parking side[2];
+	long turns;			/* handed over with the turn: a plain counter */
+};
+
+static intptr_t
+play(struct pair *pair, int me)
+{
+	for (long i = 0; i < rounds; i++) {
+		CHECK_EQ(reap_park_at(&pair->side[me]), 0);
+		CHECK_EQ(pair->turns, 2 * i + me);
+		pair->turns++;
+		reap_unpark(&pair->side[!me]);
+	}
+	return 0;
+}
+
+static intptr_t
+left(void *arg)
+{
+	return play(arg, 0);
+}
+
+static intptr_t
+right(void *arg)
+{
+	return play(arg, 1);
+}
+
+static intptr_t
+pairs(void *arg)
+{
+	struct pair *pair = arg;
+	struct reap_context *child;
+	int i;
+
+	for (i = 0; i < 2; i++) {
+		CHECK_EQ(reap_go(left, &pair[i], &child), 0);
+		CHECK_EQ(reap_go(right, &pair[i], &child), 0);
+		reap_unpark(&pair[i].side[0]);
+	}
+	while (reap_wait_any(0, NULL) == 0)
+		;
+	CHECK_EQ(pair[0].turns, 2 * rounds);
+	CHECK_EQ(pair[1].turns, 2 * rounds);
+	return 0;
+}
+
+static unsigned taken[2];		/* seats: by index of the worker; any thread, by the macros of atomic.h */
+static unsigned seated;
+
+/* Wander until both workers have their side of the pair, made there and pinned there. */
+static intptr_t
+settle(void *arg)
+{
+	struct reap_context *child;
+	struct reap_result result;
+
+	while (REAP_LOAD_RELAXED(&seated) < 2) {
+		unsigned nobody = 0;
+
+		if (REAP_CAS_ACQUIRE(&taken[reap_runtime_worker_index()], &nobody, 1)) {
+			struct reap_context_options options = {
+				.size = sizeof(options),
+				.entry = REAP_ADD_ACQ_REL(&seated, 1) == 1 ? left : right,
+				.arg = arg,
+				.flags = REAP_CONTEXT_PINNED
+			};
+
+			CHECK_EQ(reap_go_with(&options, &child), 0);
+		}
+		reap_pause();
+	}
+	while (reap_wait_any(0, &result) == 0)
+		CHECK_EQ(result.status, 0);
+	return 0;
+}
+
+static intptr_t
+pinned(void *arg)
+{
+	struct pair *pair = arg;
+	struct reap_context *child;
+
+	CHECK_EQ(reap_go(settle, pair, &child), 0);
+	CHECK_EQ(reap_go(settle, pair, &child), 0);
+	reap_unpark(&pair->side[0]);
+	while (reap_wait_any(0, NULL) == 0)
+		;
+	CHECK_EQ(pair->turns, 2 * rounds);
+	return 0;
+}
+
+static intptr_t
+increment(void *arg)
+{
+	return (intptr_t)arg + 1;
+}
+
+static void *
+outside(void *arg)
+{
+	struct reap_context_options options = { .size = sizeof(options), .entry = increment };
+	struct reap_result result;
+	struct reap_handle handle;
+	intptr_t i;
+
+	for (i = 0; i < rounds / 4; i++) {
+		options.arg = (void *)i;
+		CHECK_EQ(reap_runtime_go(arg, &options, &handle), 0);
+		CHECK_EQ(reap_join(handle, 0, &result), 0);
+		CHECK_EQ(result.status, i + 1);
+	}
+	return NULL;
+}
+
+int
+main(int argc, char **argv)
+{
+	struct reap_runtime_options options = { .size = sizeof(options), .workers = WORKERS };
+	static struct pair pair[3];
+	struct reap_runtime *runtime;
+	pthread_t thread[2];
+	int i;
+
+	rounds = argc > 1 ? atol(argv[1]) : check_long() ? 20 * rounds : rounds;
+	signal(SIGALRM, lost);
+	alarm(check_long() ? 20 * SECONDS : SECONDS);
+
+	CHECK_EQ(reap_run(&options, pairs, pair, NULL), 0);
+	options.workers = 2;
+	CHECK_EQ(reap_run(&options, pinned, &pair[2], NULL), 0);
+	options.workers = WORKERS;
+	CHECK_EQ(reap_runtime_create(&options, &runtime), 0);
+	for (i = 0; i < 2; i++)
+		CHECK_EQ(pthread_create(&thread[i], NULL, outside, runtime), 0);
+	for (i = 0; i < 2; i++)
+		CHECK_EQ(pthread_join(thread[i], NULL), 0);
+	CHECK_EQ(reap_runtime_destroy(runtime), 0);
+	printf("%ld hand-overs by unpark, %ld between pinned contexts, %ld from outside, no wakeup lost\n", 4 * rounds, 2 * rounds,
+	    2 * (rounds / 4));
+	return 0;
+}

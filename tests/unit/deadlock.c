@@ -1,0 +1,168 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * deadlock.c: waits that nothing could ever end.
+ */
+#include "host.h"
+
+static intptr_t
+join_self(void *arg)
+{
+	struct reap_context *self = reap_worker_current(reap_worker_self());
+
+	(void)arg;
+	CHECK_EQ(reap_wait(self, 0, NULL), -EDEADLK);
+	CHECK_EQ(reap_wait(self, REAP_NOHANG, NULL), -EDEADLK);
+	return reap_join(reap_context_handle(self), 0, NULL);
+}
+
+TEST(deadlock, waiting_for_oneself)
+{
+	struct host		h;
+	struct reap_result	r;
+
+	host_open(&h, (struct reap_domain_options){ 0 });
+	CHECK_EQ(reap_wait(host_spawn(join_self, NULL), 0, &r), 0);
+	CHECK_EQ(r.status, -EDEADLK);
+	host_close(&h);
+}
+
+/* A ring: each joins the next one; the one that closes it is told. */
+enum { RING = 3 };
+
+static struct {
+	struct reap_handle name[RING];
+	int	 n;
+	int	 error[RING];
+} ring;
+
+static intptr_t
+join_next(void *arg)
+{
+	int i = (int)(intptr_t)arg;
+
+	ring.error[i] = reap_join(ring.name[(i + 1) % ring.n], 0, NULL);
+	return 0;
+}
+
+static void
+check_ring(int n)
+{
+	struct host	h;
+	int		told = 0;
+
+	host_open(&h, (struct reap_domain_options){ 0 });
+	ring.n = n;
+	for (int i = 0; i < n; i++)
+		ring.name[i] = reap_context_handle(host_spawn(join_next, (void *)(intptr_t)i));
+	host_run();
+	for (int i = 0; i < n; i++) {
+		CHECK(ring.error[i] == 0 || ring.error[i] == -EDEADLK);
+		told += ring.error[i] == -EDEADLK;
+	}
+	CHECK_EQ(told, 1);
+	CHECK_EQ(ring.error[n - 1], -EDEADLK);
+	while (reap_wait_any(REAP_NOHANG, NULL) == 0)
+		continue;
+	CHECK_EQ(reap_wait_any(REAP_NOHANG, NULL), -ECHILD);
+	host_close(&h);
+}
+
+TEST(deadlock, a_cycle_of_two)
+{
+	check_ring(2);
+}
+
+TEST(deadlock, a_cycle_of_three)
+{
+	check_ring(3);
+}
+
+static struct reap_handle parent_name;
+
+static intptr_t
+join_parent(void *arg)
+{
+	(void)arg;
+	return reap_join(parent_name, 0, NULL);
+}
+
+static intptr_t
+wait_for_joiner(void *arg)
+{
+	struct reap_result r;
+
+	(void)arg;
+	parent_name = reap_context_handle(reap_worker_current(reap_worker_self()));
+	CHECK_EQ(reap_wait(host_spawn(join_parent, NULL), 0, &r), 0);
+	return r.status;
+}
+
+TEST(deadlock, a_child_cannot_join_a_parent_that_waits_for_it)
+{
+	struct host		h;
+	struct reap_context	*parent;
+	struct reap_result	r;
+
+	host_open(&h, (struct reap_domain_options){ 0 });
+	parent = host_spawn(wait_for_joiner, NULL);
+	host_run();		/* nobody else may have claimed the parent: that would be -EBUSY */
+	CHECK_EQ(reap_wait(parent, 0, &r), 0);
+	CHECK_EQ(r.status, -EDEADLK);
+	host_close(&h);
+}
+
+/* The base context waits, nothing is runnable, and the host cannot sleep. */
+TEST(deadlock, a_base_context_with_nothing_runnable)
+{
+	struct host		h;
+	struct gate		gate = GATE_INIT;
+	struct reap_context	*child;
+
+	host_open(&h, (struct reap_domain_options){ 0 });
+	child = host_spawn(host_gated, &gate);
+	CHECK_EQ(reap_wait(child, 0, NULL), -EDEADLK);
+	CHECK_EQ(reap_wait_any(0, NULL), -EDEADLK);
+	CHECK_EQ(reap_join(reap_context_handle(child), 0, NULL), -EDEADLK);
+	CHECK_EQ(reap_children(), 1);
+	gate_open(&gate);
+	CHECK_EQ(reap_wait(child, 0, NULL), 0);		/* what failed has changed nothing */
+	host_close(&h);
+}
+
+static struct reap_context *unhosted_child;
+
+static intptr_t
+wait_unhosted(void *arg)
+{
+	(void)arg;
+	CHECK_EQ(reap_spawn(reap_worker_self(), host_return, (void *)3, &unhosted_child), 0);
+	CHECK_EQ(reap_wait(unhosted_child, 0, NULL), -EDEADLK);
+	CHECK_EQ(reap_wait_any(0, NULL), -EDEADLK);
+	(void)reap_switch(reap_worker_self(), unhosted_child);
+	return 0;
+}
+
+/* Without a host nobody can run others while somebody waits: only what has ended already is collected. */
+TEST(deadlock, a_domain_without_host_cannot_wait_for_the_living)
+{
+	const struct reap_domain_options options = { .size = sizeof(options) };
+	struct reap_domain	*domain;
+	struct reap_worker	*worker;
+	struct reap_context	*child;
+	struct reap_result	r;
+
+	CHECK_EQ(reap_domain_create(&options, &domain), 0);
+	CHECK_EQ(reap_worker_start(domain, NULL, &worker), 0);
+	CHECK_EQ(reap_spawn(worker, host_return, (void *)5, &child), 0);
+	CHECK_EQ(reap_wait(child, 0, &r), -EDEADLK);
+	CHECK_EQ(reap_wait_any(0, &r), -EDEADLK);
+	worker = reap_switch(worker, child);
+	CHECK_EQ(reap_wait(child, 0, &r), 0);
+	CHECK_EQ(r.status, 5);
+	CHECK_EQ(reap_spawn(worker, wait_unhosted, NULL, &child), 0);
+	worker = reap_switch(worker, child);		/* its child exits to the base context */
+	worker = reap_switch(worker, child);
+	CHECK_EQ(reap_wait(child, 0, &r), 0);
+	CHECK_EQ(reap_worker_stop(worker), 0);
+	CHECK_EQ(reap_domain_destroy(domain, NULL, NULL), 0);
+}

@@ -1,0 +1,190 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * hold.c: a tracer's interest: the status stays readable after the reap, the stack does not stay.
+ */
+#include "host.h"
+
+TEST(hold, keeps_the_status_after_the_reap)
+{
+	struct host		h;
+	struct reap_context	*child;
+	struct reap_handle	name;
+	struct reap_result	r = { .status = 0 };
+	enum reap_state		state;
+
+	host_open(&h, (struct reap_domain_options){ .policy = REAP_POLICY_PARENT });
+	child = host_create((struct reap_context_options){ .entry = host_return, .arg = (void *)8, .user = &h });
+	name = reap_context_handle(child);
+	CHECK_EQ(reap_release(name), -ESRCH);
+	CHECK_EQ(reap_hold(name), 0);
+	CHECK_EQ(reap_wait(child, 0, NULL), 0);
+	CHECK_EQ(host_stats(&h).reaped, 1);
+	CHECK_EQ(host_stats(&h).stacks_mapped - host_stats(&h).stacks_cached, 0);	/* the stack is free */
+	CHECK_EQ(reap_peek(name, &state, &r), 0);
+	CHECK_EQ(state, REAP_STATE_ZOMBIE);
+	CHECK_EQ(r.status, 8);
+	CHECK(r.user == &h);
+	CHECK_EQ(reap_join(name, 0, NULL), -ESRCH);	/* it has been collected */
+	CHECK_EQ(reap_detach(name), -ESRCH);
+	CHECK_EQ(reap_hold(name), 0);
+	CHECK_EQ(reap_release(name), 0);
+	CHECK_EQ(reap_peek(name, &state, NULL), 0);
+	CHECK_EQ(reap_release(name), 0);
+	CHECK_EQ(reap_peek(name, &state, NULL), -ESRCH);
+	CHECK_EQ(reap_hold(name), -ESRCH);
+	CHECK_EQ(reap_release(name), -ESRCH);
+	host_close(&h);
+}
+
+TEST(hold, keeps_the_descriptor_from_reuse)
+{
+	struct host		h;
+	struct reap_context	*child, *other[100];
+	struct reap_handle	name;
+	struct reap_result	r;
+
+	host_open(&h, (struct reap_domain_options){ 0 });
+	child = host_spawn(host_return, (void *)8);
+	name = reap_context_handle(child);
+	CHECK_EQ(reap_hold(name), 0);
+	CHECK_EQ(reap_wait(child, 0, NULL), 0);
+	for (int i = 0; i < 100; i++) {
+		other[i] = host_spawn(host_return, NULL);
+		CHECK(other[i] != child);
+	}
+	while (reap_wait_any(0, NULL) == 0)
+		continue;
+	(void)reap_trim(h.domain);
+	CHECK_EQ(reap_peek(name, NULL, &r), 0);
+	CHECK_EQ(r.status, 8);
+	CHECK_EQ(reap_release(name), 0);
+	CHECK_EQ(reap_peek(name, NULL, &r), -ESRCH);
+	host_close(&h);
+}
+
+TEST(hold, may_be_let_go_before_the_end)
+{
+	struct host		h;
+	struct gate		gate = GATE_INIT;
+	struct reap_context	*child;
+	struct reap_handle	name;
+	enum reap_state		state;
+
+	host_open(&h, (struct reap_domain_options){ 0 });
+	child = host_spawn(host_gated, &gate);
+	name = reap_context_handle(child);
+	CHECK_EQ(reap_hold(name), 0);
+	CHECK_EQ(reap_peek(name, &state, NULL), 0);
+	CHECK_EQ(state, REAP_STATE_NEW);
+	host_run();
+	CHECK_EQ(reap_peek(name, &state, NULL), 0);
+	CHECK_EQ(state, REAP_STATE_SUSPENDED);
+	CHECK_EQ(reap_release(name), 0);
+	gate_open(&gate);
+	CHECK_EQ(reap_wait(child, 0, NULL), 0);
+	CHECK_EQ(reap_peek(name, NULL, NULL), -ESRCH);
+	host_close(&h);
+}
+
+TEST(hold, only_so_many_at_a_time)
+{
+	struct host		h;
+	struct reap_context	*child;
+	struct reap_handle	name;
+
+	host_open(&h, (struct reap_domain_options){ 0 });
+	child = host_spawn(host_return, NULL);
+	name = reap_context_handle(child);
+	for (int i = 0; i < 4095; i++)
+		CHECK_EQ(reap_hold(name), 0);
+	CHECK_EQ(reap_hold(name), -EAGAIN);
+	CHECK_EQ(reap_wait(child, 0, NULL), 0);
+	CHECK_EQ(reap_hold(name), -EAGAIN);
+	for (int i = 0; i < 4095; i++) {
+		CHECK_EQ(reap_peek(name, NULL, NULL), 0);
+		CHECK_EQ(reap_release(name), 0);
+	}
+	CHECK_EQ(reap_peek(name, NULL, NULL), -ESRCH);
+	host_close(&h);
+}
+
+TEST(hold, of_a_detached_context_survives_its_adopter)
+{
+	struct host		h;
+	struct reap_context	*child;
+	struct reap_handle	name;
+	struct reap_result	r;
+
+	host_open(&h, (struct reap_domain_options){ 0 });
+	child = host_create((struct reap_context_options){ .entry = host_return, .arg = (void *)3, .flags = REAP_CONTEXT_DETACHED });
+	name = reap_context_handle(child);
+	CHECK_EQ(reap_hold(name), 0);
+	host_run();
+	CHECK_EQ(reap_adopter_drain(reap_adopter_default(h.domain), 10), 1);
+	CHECK_EQ(reap_peek(name, NULL, &r), 0);
+	CHECK_EQ(r.status, 3);
+	CHECK_EQ(reap_release(name), 0);
+	host_close(&h);
+}
+
+static struct reap_handle traced;
+
+static void *
+trace(void *arg)
+{
+	struct reap_result	r;
+	enum reap_state		state = REAP_STATE_NONE;
+
+	(void)arg;
+	CHECK_EQ(reap_hold(traced), 0);
+	do
+		CHECK_EQ(reap_peek(traced, &state, &r), 0);
+	while (state != REAP_STATE_ZOMBIE);
+	CHECK_EQ(r.status, 7);
+	CHECK_EQ(reap_release(traced), 0);
+	return NULL;
+}
+
+TEST(hold, by_an_os_thread_while_the_parent_reaps)
+{
+	struct host h;
+
+	host_open(&h, (struct reap_domain_options){ 0 });
+	for (int i = 0; i < 50; i++) {
+		struct gate		gate = GATE_INIT;
+		struct reap_context	*child = host_spawn(host_gated, &gate);
+		pthread_t		thread;
+
+		traced = reap_context_handle(child);
+		CHECK_EQ(reap_hold(traced), 0);		/* so that the tracer cannot come too late */
+		CHECK_EQ(pthread_create(&thread, NULL, trace, NULL), 0);
+		host_run();
+		gate_open(&gate);
+		CHECK_EQ(reap_wait(child, 0, NULL), 0);
+		CHECK_EQ(pthread_join(thread, NULL), 0);
+		CHECK_EQ(reap_release(traced), 0);
+		CHECK_EQ(reap_peek(traced, NULL, NULL), -ESRCH);
+	}
+	host_close(&h);
+}
+
+TEST(peek, by_name_reaps_nothing)
+{
+	struct host		h;
+	struct reap_context	*child;
+	struct reap_handle	name;
+	struct reap_result	r;
+
+	host_open(&h, (struct reap_domain_options){ 0 });
+	child = host_spawn(host_return, (void *)6);
+	name = reap_context_handle(child);
+	CHECK_EQ(reap_join(name, REAP_PEEK | REAP_NOHANG, &r), -EAGAIN);
+	CHECK_EQ(reap_peek(name, NULL, NULL), 0);
+	host_run();
+	CHECK_EQ(reap_join(name, REAP_PEEK | REAP_NOHANG, &r), 0);
+	CHECK_EQ(r.status, 6);
+	CHECK_EQ(reap_join(name, REAP_PEEK | REAP_NOHANG, &r), 0);
+	CHECK_EQ(reap_join(name, 0, &r), 0);
+	CHECK_EQ(reap_join(name, REAP_PEEK | REAP_NOHANG, &r), -ESRCH);
+	host_close(&h);
+}

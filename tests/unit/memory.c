@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * memory.c: a crowd comes and goes, and its memory goes with it.
+ */
+#include <stdio.h>
+
+#include "host.h"
+
+static size_t
+resident(void)
+{
+	unsigned long	size, pages;
+	FILE		*f = fopen("/proc/self/statm", "r");
+
+	if (f == NULL)
+		return 0;
+	CHECK_EQ(fscanf(f, "%lu %lu", &size, &pages), 2);
+	fclose(f);
+	return (size_t)pages * (size_t)sysconf(_SC_PAGESIZE);
+}
+
+static void
+check_crowd(enum reap_policy policy)
+{
+	const unsigned	n = 100000;
+	struct host	h;
+	size_t		before, most;
+	struct gate	gate = GATE_INIT;
+
+	gate.open = true;
+	host_open(&h, (struct reap_domain_options){ .policy = policy, .stack = { .flags = REAP_STACK_UNGUARDED, .size = 16384 } });
+	CHECK_EQ(reap_wait(host_spawn(host_gated, &gate), 0, NULL), 0);
+	before = resident();
+	for (unsigned i = 0; i < n; i++)
+		(void)host_spawn(host_gated, &gate);
+	CHECK_EQ(host_stats(&h).live, n);
+	host_run();
+	most = resident();
+	CHECK_EQ(host_stats(&h).zombies, n);
+	for (unsigned i = 0; i < n; i++)
+		CHECK_EQ(reap_wait_any(REAP_NOHANG, NULL), 0);
+	CHECK_EQ(reap_wait_any(REAP_NOHANG, NULL), -ECHILD);
+	(void)reap_trim(h.domain);
+	CHECK_EQ(host_stats(&h).stacks_resident, 0);
+	CHECK(most > before + n * 128);
+	/* Tables of the kernel's aside, what is left is the records of the stacks and the headers of the slabs. */
+	CHECK(resident() < before + (most - before) / 20 + ((size_t)n * 64));
+	CHECK_EQ(reap_wait(host_spawn(host_gated, &gate), 0, NULL), 0);		/* and it goes on */
+	host_close(&h);
+	CHECK(resident() < before + ((size_t)1 << 20));
+}
+
+TEST(memory, of_a_crowd_that_left_is_given_back)
+{
+	if (HOST_SANITIZED || resident() == 0)
+		SKIP("resident memory cannot be seen, or is a sanitizer's");
+	check_crowd(REAP_POLICY_PARENT);
+}
+
+TEST(memory, of_thin_zombies_is_given_back)
+{
+	if (HOST_SANITIZED || resident() == 0)
+		SKIP("resident memory cannot be seen, or is a sanitizer's");
+	check_crowd(REAP_POLICY_SUCCESSOR);
+}
+
+/* By age: time comes from an injected clock. */
+static uint64_t	 now = 1;
+
+static uint64_t
+the_clock(void *arg)
+{
+	(void)arg;
+	return now;
+}
+
+TEST(memory, of_idle_stacks_is_given_back_by_age)
+{
+	struct host	h;
+	uint64_t	due;
+
+	host_open(&h, (struct reap_domain_options){ .clock = the_clock, .stack = { .decay_ns = 1000 } });
+	CHECK_EQ(reap_trim_aged(h.domain), UINT64_MAX);		/* nothing is cached */
+	for (int i = 0; i < 50; i++)
+		(void)host_spawn(host_return, NULL);
+	while (reap_wait_any(0, NULL) == 0)
+		continue;
+	CHECK(host_stats(&h).stacks_resident > 0);
+	due = reap_trim_aged(h.domain);
+	CHECK(due > now && due <= now + 2000);
+	CHECK(host_stats(&h).stacks_resident > 0);		/* not yet */
+	for (int i = 0; i < 4 && host_stats(&h).stacks_resident > 0; i++) {
+		CHECK(due != UINT64_MAX);
+		now = due;
+		due = reap_trim_aged(h.domain);
+	}
+	CHECK_EQ(host_stats(&h).stacks_resident, 0);
+	CHECK_EQ(reap_trim_aged(h.domain), UINT64_MAX);
+	CHECK(host_stats(&h).stack_bytes_returned > 0);
+	host_close(&h);
+}

@@ -1,0 +1,411 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * wait.c: a parent and its children: wait, wait_any, no-hang, peek.
+ */
+#include "host.h"
+
+TEST(wait, returns_the_status_and_frees)
+{
+	struct host		h;
+	struct reap_result	r;
+	struct reap_context	*child;
+	struct reap_handle	 name;
+
+	host_open(&h, (struct reap_domain_options){ 0 });
+	child = host_create((struct reap_context_options){ .entry = host_return, .arg = (void *)42, .user = &h });
+	name = reap_context_handle(child);
+	CHECK_EQ(reap_children(), 1);
+	CHECK_EQ(reap_wait(child, 0, &r), 0);
+	CHECK_EQ(r.status, 42);
+	CHECK(r.user == &h);
+	CHECK(r.handle.where == name.where && r.handle.generation == name.generation);
+	CHECK_EQ(r.usage.run_ns + r.usage.runs + r.usage.children + r.usage.children_ns, 0);
+	CHECK_EQ(reap_children(), 0);
+	CHECK_EQ(host_stats(&h).reaped, 1);
+	CHECK_EQ(host_stats(&h).zombies, 0);
+	host_close(&h);
+}
+
+TEST(wait, result_may_be_null)
+{
+	struct host h;
+
+	host_open(&h, (struct reap_domain_options){ 0 });
+	CHECK_EQ(reap_wait(host_spawn(host_return, NULL), 0, NULL), 0);
+	host_spawn(host_return, NULL);
+	CHECK_EQ(reap_wait_any(0, NULL), 0);
+	host_close(&h);
+}
+
+/* The window between an exit and its landing is held open, and everybody looks. */
+static struct reap_context *seen_child;
+static struct reap_handle seen_name;
+static unsigned seen;
+
+static void
+look_before_final_switch(struct reap_context *dying)
+{
+	struct reap_result	r = { .status = 0 };
+	enum reap_state		state;
+
+	if (dying != seen_child)
+		return;
+	seen++;
+	CHECK_EQ(reap_context_state(dying), REAP_STATE_EXITING);
+	CHECK_EQ(reap_peek(seen_name, &state, &r), 0);
+	CHECK_EQ(state, REAP_STATE_EXITING);
+	CHECK_EQ(r.status, 5);			/* the result is valid before it is off the CPU */
+}
+
+TEST(wait, parent_sees_zombie_only_after_off_cpu)
+{
+	struct host	h;
+	enum reap_state	state;
+
+	host_open(&h, (struct reap_domain_options){ .before_final_switch = look_before_final_switch });
+	seen_child = host_spawn(host_return, (void *)5);
+	seen_name = reap_context_handle(seen_child);
+	CHECK_EQ(reap_context_state(seen_child), REAP_STATE_NEW);
+	host_run();
+	CHECK_EQ(seen, 1);
+	CHECK_EQ(reap_peek(seen_name, &state, NULL), 0);
+	CHECK_EQ(state, REAP_STATE_ZOMBIE);
+	CHECK_EQ(reap_wait(seen_child, REAP_NOHANG, NULL), 0);
+	host_close(&h);
+}
+
+TEST(wait, nohang_says_not_yet)
+{
+	struct host		h;
+	struct gate		gate = GATE_INIT;
+	struct reap_context	*child;
+
+	host_open(&h, (struct reap_domain_options){ 0 });
+	child = host_spawn(host_gated, &gate);
+	CHECK_EQ(reap_wait(child, REAP_NOHANG, NULL), -EAGAIN);
+	CHECK_EQ(reap_wait_any(REAP_NOHANG, NULL), -EAGAIN);
+	host_run();
+	CHECK_EQ(reap_wait(child, REAP_NOHANG, NULL), -EAGAIN);
+	CHECK_EQ(reap_wait_any(REAP_NOHANG, NULL), -EAGAIN);
+	gate_open(&gate);
+	host_run();
+	CHECK_EQ(reap_wait_any(REAP_NOHANG, NULL), 0);
+	CHECK_EQ(reap_wait_any(REAP_NOHANG, NULL), -ECHILD);
+	host_close(&h);
+}
+
+TEST(wait, peek_leaves_it_to_the_next_wait)
+{
+	struct host		h;
+	struct reap_result	r;
+	struct reap_context	*child;
+
+	host_open(&h, (struct reap_domain_options){ 0 });
+	child = host_spawn(host_return, (void *)9);
+	CHECK_EQ(reap_wait(child, REAP_PEEK, &r), 0);		/* claimed while it lived: on no list before */
+	CHECK_EQ(r.status, 9);
+	CHECK_EQ(reap_children(), 1);
+	CHECK_EQ(reap_wait(child, REAP_PEEK, NULL), 0);
+	CHECK_EQ(reap_wait_any(REAP_PEEK, &r), 0);
+	CHECK(r.handle.where == reap_context_handle(child).where);
+	CHECK_EQ(host_stats(&h).zombies, 1);
+	CHECK_EQ(reap_wait_any(0, &r), 0);
+	CHECK_EQ(r.status, 9);
+	CHECK_EQ(reap_wait_any(0, NULL), -ECHILD);
+
+	child = host_spawn(host_return, (void *)10);
+	host_run();						/* a zombie on the list */
+	CHECK_EQ(reap_wait_any(REAP_PEEK | REAP_NOHANG, &r), 0);
+	CHECK_EQ(reap_wait(child, REAP_PEEK | REAP_NOHANG, &r), 0);
+	CHECK_EQ(r.status, 10);
+	CHECK_EQ(reap_wait(child, 0, NULL), 0);
+	host_close(&h);
+}
+
+TEST(wait, any_takes_the_oldest_zombie)
+{
+	struct host		h;
+	struct gate		gate[3] = { GATE_INIT, GATE_INIT, GATE_INIT };
+	static const int	order[3] = { 2, 0, 1 };
+	struct reap_context	*child[3];
+	struct reap_result	r;
+
+	host_open(&h, (struct reap_domain_options){ 0 });
+	for (int i = 0; i < 3; i++)
+		child[i] = host_spawn(host_gated, &gate[i]);
+	host_run();
+	for (int i = 0; i < 3; i++) {
+		gate_open(&gate[order[i]]);
+		host_run();
+	}
+	for (int i = 0; i < 3; i++) {
+		CHECK_EQ(reap_children(), 3 - i);
+		CHECK_EQ(reap_wait_any(0, &r), 0);
+		CHECK_EQ(r.handle.where, (uintptr_t)child[order[i]]);
+	}
+	host_close(&h);
+}
+
+TEST(wait, by_name_takes_one_from_the_middle)
+{
+	struct host		h;
+	struct reap_context	*child[5];
+	struct reap_result	r;
+
+	host_open(&h, (struct reap_domain_options){ 0 });
+	for (intptr_t i = 0; i < 5; i++)
+		child[i] = host_spawn(host_return, (void *)i);
+	host_run();
+	CHECK_EQ(reap_wait(child[2], 0, &r), 0);
+	CHECK_EQ(r.status, 2);
+	CHECK_EQ(reap_wait(child[0], 0, &r), 0);
+	CHECK_EQ(reap_wait(child[4], 0, &r), 0);
+	CHECK_EQ(reap_wait_any(0, &r), 0);
+	CHECK_EQ(r.status, 1);
+	CHECK_EQ(reap_wait_any(0, &r), 0);
+	CHECK_EQ(r.status, 3);
+	CHECK_EQ(reap_wait_any(0, &r), -ECHILD);
+	host_close(&h);
+}
+
+TEST(wait, without_children_says_so)
+{
+	struct host h;
+
+	host_open(&h, (struct reap_domain_options){ 0 });
+	CHECK_EQ(reap_wait_any(0, NULL), -ECHILD);
+	CHECK_EQ(reap_wait_any(REAP_NOHANG, NULL), -ECHILD);
+	host_close(&h);
+}
+
+TEST(wait, refuses_what_it_does_not_know)
+{
+	struct host		h;
+	struct reap_context	*child;
+
+	CHECK_EQ(reap_wait_any(0, NULL), -EPERM);
+	CHECK_EQ(reap_no_zombies(true), -EPERM);
+	CHECK_EQ(reap_children(), 0);
+	host_open(&h, (struct reap_domain_options){ 0 });
+	child = host_spawn(host_return, NULL);
+	CHECK_EQ(reap_wait(child, 0x80, NULL), -EINVAL);
+	CHECK_EQ(reap_wait_any(0x80, NULL), -EINVAL);
+	CHECK_EQ(reap_join(reap_context_handle(child), 0x80, NULL), -EINVAL);
+	CHECK_EQ(reap_join(reap_context_handle(child), REAP_PEEK, NULL), -EINVAL);
+	CHECK_EQ(reap_wait(NULL, 0, NULL), -EINVAL);
+	CHECK_EQ(reap_wait(child, 0, NULL), 0);
+	host_close(&h);
+}
+
+static struct reap_context *stranger;
+
+static void *
+wait_outside(void *arg)
+{
+	(void)arg;
+	CHECK_EQ(reap_wait(stranger, 0, NULL), -EPERM);
+	return NULL;
+}
+
+TEST(wait, is_for_contexts_only)
+{
+	struct host	h;
+	pthread_t	thread;
+
+	host_open(&h, (struct reap_domain_options){ 0 });
+	stranger = host_spawn(host_return, NULL);
+	CHECK_EQ(pthread_create(&thread, NULL, wait_outside, NULL), 0);
+	CHECK_EQ(pthread_join(thread, NULL), 0);
+	CHECK_EQ(reap_wait(stranger, 0, NULL), 0);
+	host_close(&h);
+}
+
+static intptr_t
+wait_for_stranger(void *arg)
+{
+	CHECK_EQ(reap_wait(arg, 0, NULL), -ECHILD);
+	CHECK_EQ(reap_wait(arg, REAP_NOHANG, NULL), -ECHILD);
+	return 0;
+}
+
+TEST(wait, is_for_the_parent_only)
+{
+	struct host		h;
+	struct gate		gate = GATE_INIT;
+	struct reap_context	*child;
+
+	host_open(&h, (struct reap_domain_options){ 0 });
+	child = host_spawn(host_gated, &gate);
+	CHECK_EQ(reap_wait(host_spawn(wait_for_stranger, child), 0, NULL), 0);
+	gate_open(&gate);
+	CHECK_EQ(reap_wait(child, 0, NULL), 0);
+	host_close(&h);
+}
+
+/* A context as parent, which has to sleep, and to be told. */
+static intptr_t
+parent_of_three(void *arg)
+{
+	struct gate		*gate = arg;
+	struct reap_context	*child;
+	struct reap_result	 r;
+
+	child = host_spawn(host_gated, &gate[0]);
+	(void)host_spawn(host_gated, &gate[1]);
+	(void)host_spawn(host_return, (void *)1);
+	CHECK_EQ(reap_wait_any(0, &r), 0);
+	CHECK_EQ(r.status, 1);
+	CHECK_EQ(reap_wait(child, 0, &r), 0);
+	CHECK_EQ(r.status, 7);
+	CHECK_EQ(reap_wait_any(0, &r), 0);
+	CHECK_EQ(r.status, 7);
+	CHECK_EQ(reap_wait_any(0, &r), -ECHILD);
+	return 11;
+}
+
+TEST(wait, a_context_sleeps_until_its_child_ends)
+{
+	struct host		h;
+	struct gate		gate[2] = { GATE_INIT, GATE_INIT };
+	struct reap_context	*parent;
+	struct reap_result	r;
+
+	host_open(&h, (struct reap_domain_options){ 0 });
+	parent = host_spawn(parent_of_three, gate);
+	host_run();
+	CHECK_EQ(reap_context_state(parent), REAP_STATE_SUSPENDED);
+	gate_open(&gate[0]);
+	host_run();
+	CHECK_EQ(reap_context_state(parent), REAP_STATE_SUSPENDED);
+	gate_open(&gate[1]);
+	CHECK_EQ(reap_wait(parent, 0, &r), 0);
+	CHECK_EQ(r.status, 11);
+	host_close(&h);
+}
+
+/* The same with a second worker: who sleeps is woken from there. */
+static intptr_t
+many_children(void *arg)
+{
+	struct reap_result	r;
+	intptr_t		sum = 0;
+
+	(void)arg;
+	for (int round = 0; round < 50; round++) {
+		for (intptr_t i = 0; i < 10; i++)
+			(void)host_spawn(host_return, (void *)i);
+		for (int i = 0; i < 10; i++) {
+			CHECK_EQ(reap_wait_any(0, &r), 0);
+			sum += r.status;
+		}
+		CHECK_EQ(reap_wait_any(0, &r), -ECHILD);
+	}
+	return sum;
+}
+
+TEST(wait, works_across_workers)
+{
+	struct host		h;
+	struct host_thread	t;
+	struct reap_result	r;
+	struct reap_context	*parent[4];
+
+	host_open_shared(&h, (struct reap_domain_options){ 0 });
+	host_thread_start(&t, &h);
+	for (int i = 0; i < 4; i++)
+		parent[i] = host_spawn(many_children, NULL);
+	for (int i = 0; i < 4; i++) {
+		CHECK_EQ(reap_wait(parent[i], 0, &r), 0);
+		CHECK_EQ(r.status, 50 * 45);
+	}
+	host_thread_stop(&t);
+	CHECK_EQ(host_stats(&h).zombies, 0);
+	host_close(&h);
+}
+
+/*
+ * A base context is woken in two steps: the host's wake(), then the waiter's last touch.  Between them it must not fall
+ * asleep again: nobody would wake it.
+ */
+static struct latch idles = LATCH_INIT;
+static struct reap_worker *sleeper;	/* its base context only ever waits */
+static bool sleeper_waked;		/* under the lock of `idles' */
+
+static struct reap_context *
+next_elsewhere(struct reap_worker *worker)
+{
+	return worker == sleeper ? NULL : host_next(worker);
+}
+
+static void
+idle_until_waked(struct reap_worker *worker)
+{
+	if (worker != sleeper) {
+		host_idle(worker);
+		return;
+	}
+	latch_hit(&idles);
+	pthread_mutex_lock(&idles.lock);
+	while (!sleeper_waked)
+		pthread_cond_wait(&idles.more, &idles.lock);
+	sleeper_waked = false;
+	pthread_mutex_unlock(&idles.lock);
+}
+
+/* The waker stays here until the woken had every chance to fall asleep again. */
+static void
+wake_slowly(struct reap_worker *worker)
+{
+	unsigned before = latch_count(&idles);
+
+	host_wake(worker);
+	if (worker != sleeper)
+		return;
+	pthread_mutex_lock(&idles.lock);
+	sleeper_waked = true;
+	pthread_cond_broadcast(&idles.more);
+	pthread_mutex_unlock(&idles.lock);
+	for (int i = 0; i < 2000 && latch_count(&idles) == before; i++)
+		CHECK_EQ(sched_yield(), 0);
+}
+
+static intptr_t
+end_when_parent_sleeps(void *arg)
+{
+	latch_await(&idles, (unsigned)(uintptr_t)arg);
+	return 3;
+}
+
+static void
+be_woken_slowly(enum reap_notify notify)
+{
+	const struct reap_host	callbacks = {
+		.next = next_elsewhere, .ready = host_ready, .idle = idle_until_waked, .wake = wake_slowly
+	};
+	struct host		h;
+	struct host_thread	t;
+	struct reap_result	r;
+
+	alarm(60);		/* a lost wakeup ends the test */
+	host_open_shared(&h, (struct reap_domain_options){ .host = &callbacks, .notify = notify });
+	sleeper = h.worker;
+	host_thread_start(&t, &h);
+	for (int round = 0; round < 10; round++) {
+		struct reap_context *child = host_spawn(end_when_parent_sleeps, (void *)(uintptr_t)(latch_count(&idles) + 1));
+
+		CHECK_EQ(round % 2 ? reap_wait_any(0, &r) : reap_wait(child, 0, &r), 0);
+		CHECK_EQ(r.status, 3);
+	}
+	host_thread_stop(&t);
+	host_close(&h);
+}
+
+TEST(wait, a_base_context_that_is_being_woken_does_not_sleep_again)
+{
+	be_woken_slowly(REAP_NOTIFY_LATE);
+}
+
+TEST(wait, a_base_context_that_is_told_early_does_not_sleep_again)
+{
+	be_woken_slowly(REAP_NOTIFY_EARLY);
+}
