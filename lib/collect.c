@@ -14,10 +14,14 @@ reap__result(struct reap_context *context, struct reap_result *result)
 	    REAP__CLAIM_GENERATION(REAP_LOAD_RELAXED(&context->claim)) };
 	result->user = context->user;
 	result->status = context->status;
-	if (reap__domain_of(context)->usage)
-		result->usage = *reap__usage(context);
-	else
-		result->usage = (struct reap_usage){ 0, 0, 0, 0 };
+	result->usage = (struct reap_usage){ 0, 0, 0, 0 };
+	if (reap__domain_of(context)->usage) {
+		struct reap_usage *usage = reap__usage(context);
+
+		/* Relaxed: the last slice of one that a peek finds exiting may just be charged.  The children's is settled. */
+		result->usage = (struct reap_usage){ REAP_LOAD_RELAXED(&usage->run_ns), REAP_LOAD_RELAXED(&usage->runs),
+		    usage->children_ns, usage->children };
+	}
 }
 
 /* Exactly once, at the reap: the collector answers for what its child and all its descendants have used. */

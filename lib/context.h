@@ -45,20 +45,22 @@ enum reap__claim {
 /*
  * The reasons why a descriptor's memory stays, in one word:
  *
- *	bits  0-31	references: REAP__REFS_ALIVE until it is reaped, then the children not yet let go, holds, tombstones
- *	bits 32-43	of these, holds
- *	bits 44-63	children that others than the parent have let go, since the parent last folded them into `kids'
+ *	bits  0-25	references: REAP__REFS_ALIVE until it is reaped, then the children not yet let go, holds, tombstones
+ *	bits 26-37	of these, holds
+ *	bits 38-63	children that others than the parent have let go, since the parent last folded them into `kids'
  *
  * A parent counts its children in `kids' with plain stores; only others touch this word, and the reap settles the balance.
+ * While it lives, each child let go takes one from the references: more than REAP__KIDS_MAX would use them up.
  */
-#define REAP__REFS_ALIVE		(UINT64_C(1) << 30)
-#define REAP__REFS(refs)		((uint32_t)(refs))
-#define REAP__HOLD			(UINT64_C(1) << 32 | 1)
+#define REAP__REFS_ALIVE		(UINT64_C(1) << 25)
+#define REAP__REFS(refs)		((uint32_t)(refs) & 0x3ffffffu)
+#define REAP__HOLD			(UINT64_C(1) << 26 | 1)
 #define REAP__HOLDS_MAX			0xfffu
-#define REAP__HOLDS(refs)		((unsigned)((refs) >> 32) & REAP__HOLDS_MAX)
-#define REAP__GONE			(UINT64_C(1) << 44)
-#define REAP__GONE_COUNT(refs)		((uint32_t)((refs) >> 44))
-#define REAP__GONE_SWEEP		32u	/* the parent settles at its next create: long before 20 bits overflow */
+#define REAP__HOLDS(refs)		((unsigned)((refs) >> 26) & REAP__HOLDS_MAX)
+#define REAP__GONE			(UINT64_C(1) << 38)
+#define REAP__GONE_COUNT(refs)		((uint32_t)((refs) >> 38))
+#define REAP__KIDS_MAX			((uint32_t)1 << 24)	/* uncollected children of one parent: checked now and then */
+#define REAP__GONE_SWEEP		32u	/* the parent settles at its next create */
 
 /* flags; written by the context's owner before it is shared, except EXITED */
 #define REAP__BASE		0x001u	/* a worker's base context */

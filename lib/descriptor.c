@@ -93,12 +93,15 @@ take_one(struct reap_domain *domain)
 	return context;
 }
 
-/* NULL: no memory. */
+/* NULL: no memory, or too many children. */
 struct reap_context *
 reap__descriptor_get_cold(struct reap_domain *domain, struct reap_worker *worker)
 {
 	struct reap_context *context;
 
+	/* Here, where it costs nothing: uncollected children keep their descriptors, so their parent comes by often enough. */
+	if (worker != NULL && worker->current != NULL && worker->current->kids >= REAP__KIDS_MAX)
+		return NULL;
 	pthread_mutex_lock(&domain->lock);
 	context = take_one(domain);
 	for (unsigned i = 1; worker != NULL && context != NULL && i < BATCH; i++) {

@@ -82,7 +82,7 @@ depart(struct reap_worker *worker, struct reap_context *from, struct reap_contex
 		if (worker->hooks & REAP__HOOK_AFTER && worker->slot.reap__prev == 0)
 			worker->slot.reap__prev = (uintptr_t)from | REAP__PREV_SWITCHED;
 	}
-	to->sp = NULL;
+	REAP_STORE_RELAXED(&to->sp, NULL);	/* no order: a peek is a snapshot */
 	worker->current = to;
 	REAP__COUNT(worker->domain, worker, switches);
 	return sp;

@@ -214,9 +214,11 @@ static inline void
 reap__charge(struct reap_worker *worker, struct reap_context *from)
 {
 	uint64_t now = worker->domain->clock(worker->domain->clock_arg);
+	struct reap_usage *usage = reap__usage(from);
 
-	reap__usage(from)->run_ns += now - worker->slice;
-	reap__usage(from)->runs++;
+	/* No order: a peek at one that is exiting reads what there is; collectors come after the post. */
+	REAP_STORE_RELAXED(&usage->run_ns, usage->run_ns + now - worker->slice);
+	REAP_STORE_RELAXED(&usage->runs, usage->runs + 1);
 	worker->slice = now;
 }
 

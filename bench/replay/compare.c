@@ -169,15 +169,12 @@ print_mean(FILE *out, struct mean mean)
 	    mean.lo <= 1 && mean.hi >= 1 ? " (no difference measured)" : "");
 }
 
-/* True: something was printed. */
-static bool
+static void
 print_rival(FILE *out, const struct plan *plan, unsigned copies_asked, enum side_name rival)
 {
 	struct mean cpu = compare_mean(plan, copies_asked, rival, FIGURE_CPU);
 	struct mean latency = compare_mean(plan, copies_asked, rival, FIGURE_PARENT_P99);
 
-	if (cpu.traces == 0)
-		return false;
 	print_mean(out, cpu);
 	fprintf(out, " of the %s reaper's CPU", side[rival].name);
 	if (latency.traces > 0) {
@@ -185,7 +182,6 @@ print_rival(FILE *out, const struct plan *plan, unsigned copies_asked, enum side
 		print_mean(out, latency);
 		fputs(" of its p99 exit-to-parent latency", out);
 	}
-	return true;
 }
 
 /* The distinct numbers of copies asked for, in the order of the plan. */
@@ -218,38 +214,47 @@ print_score(FILE *out, const struct plan *plan)
 	    count[RESULT_LOSES], count[RESULT_SAME]);
 }
 
+/* True: there was something to compare. */
+static bool
+print_means(FILE *out, const struct plan *plan)
+{
+	unsigned list[OPTIONS_LIST_MAX], n = copies_asked(plan, list, OPTIONS_LIST_MAX), i;
+	bool said = false, here;
+	size_t r;
+
+	for (i = 0; i < n; i++) {
+		for (r = 0, here = false; r < RIVALS; r++) {
+			if (compare_mean(plan, list[i], rivals[r], FIGURE_CPU).traces == 0)
+				continue;
+			fputs(here ? ", " : said ? "; " : "", out);
+			print_rival(out, plan, list[i], rivals[r]);
+			here = said = true;
+		}
+		if (here && n > 1)
+			fprintf(out, list[i] == 1 ? " with one tree at a time" : " with up to %u at once", list[i]);
+	}
+	return said;
+}
+
 static void
 print_verdict(FILE *out, const struct plan *plan)
 {
-	unsigned list[OPTIONS_LIST_MAX], n = copies_asked(plan, list, OPTIONS_LIST_MAX), i;
-	const char *separator = "";
-	bool said = false;
+	enum side_name champion = plan->groups == 0 ? SIDES : plan_champion(&plan->group[0]);
 	size_t r;
+	bool any = false;
 
-	if (plan->groups == 0 || plan_champion(&plan->group[0]) == SIDES) {
-		fputs("verdict: no side without a reaper thread was run, so there is nothing to compare", out);
+	for (r = 0; r < RIVALS && champion != SIDES; r++)
+		any |= (plan->group[0].sides & 1u << rivals[r]) != 0;
+	if (!any) {
+		fputs("verdict: none; it takes a side with a reaper thread and one without", out);
 		return;
 	}
 	fprintf(out, "verdict: over %zu trace%s, reap (%s) needs ", plan->programs, plan->programs == 1 ? "" : "s",
-	    side[plan_champion(&plan->group[0])].name);
-	for (i = 0; i < n; i++) {
-		bool first = true;
-
-		for (r = 0; r < RIVALS; r++) {
-			if (compare_mean(plan, list[i], rivals[r], FIGURE_CPU).traces == 0)
-				continue;
-			fputs(first ? separator : ", ", out);
-			said |= print_rival(out, plan, list[i], rivals[r]);
-			first = false;
-		}
-		if (!first && n > 1)
-			fprintf(out, list[i] == 1 ? " with one tree at a time" : " with up to %u at once", list[i]);
-		separator = "; ";
-	}
-	if (said)
+	    side[champion].name);
+	if (print_means(out, plan))
 		print_score(out, plan);
 	else
-		fputs("nothing to be compared with: no reaper was run, or none came to its end", out);
+		fputs("something unknown of a reaper, as none came to its end", out);
 }
 
 char *

@@ -322,8 +322,11 @@ losses(FILE *out, const struct plan *plan)
 	struct comparison *list;
 	size_t n = compare_all(plan, &list), i;
 
-	if (n > 0)
-		qsort(list, n, sizeof(*list), by_loss);
+	if (n == 0) {
+		free(list);
+		return;
+	}
+	qsort(list, n, sizeof(*list), by_loss);
 	fputs("\nwhere reap loses most\n", out);
 	for (i = 0; i < n && i < WORST && list[i].result == RESULT_LOSES; i++) {
 		const struct comparison *c = &list[i];

@@ -16,12 +16,13 @@ complain(const char *path, int error)
 int
 store_prepare(struct store *store, const char *dir)
 {
+	size_t len = strlen(dir);
 	FILE *file;
 
-	if (strlen(dir) + sizeof("/results.json.partial") > STORE_PATH_MAX)
+	if (len + sizeof("/results.json.partial") > STORE_PATH_MAX)
 		return complain(dir, ENAMETOOLONG);
-	snprintf(store->path, sizeof(store->path), "%s/results.json", dir);
-	snprintf(store->partial, sizeof(store->partial), "%s/results.json.partial", dir);
+	snprintf(store->path, sizeof(store->path), "%.*s/results.json", (int)len, dir);
+	snprintf(store->partial, sizeof(store->partial), "%s.partial", store->path);
 	if (mkdir(dir, 0777) != 0 && errno != EEXIST)
 		return complain(dir, errno);
 	file = store_begin(store);

@@ -138,12 +138,14 @@ families(void)
 	refused(HEADER "2,0,P,0,9,,,,,R,0,a\n", 2, "here 1 is due");
 	refused(HEADER ROOT "3,1,P,1,2,3,4,1,6,B,0,a\n", 3, "here 2 is due");
 	refused(HEADER ROOT "2,1,P,1,2,3,4,1,6,B,0,a\n2,1,P,1,2,3,4,1,6,B,0,a\n", 4, "id 2 was there before");
-	refused(HEADER "1,1,P,0,9,,,,,R,0,a\n", 2, "comes after its child");
-	refused(HEADER ROOT "2,2,P,1,2,3,4,1,6,B,0,a\n", 3, "parent 2 of task 2");
-	refused(HEADER ROOT "2,7,P,1,2,3,4,1,6,B,0,a\n", 3, "parent 7 of task 2");
+	refused(HEADER "1,1,P,0,9,,,,,R,0,a\n", 2, "its parent must be 0");
+	refused(HEADER ROOT "2,2,P,1,2,3,4,1,6,B,0,a\n", 3, "task 2 is its own parent");
+	refused(HEADER ROOT "2,7,P,1,2,3,4,1,6,B,0,a\n", 3, "parent 7 is not in the file");
+	refused(HEADER ROOT "2,3,P,1,2,3,4,1,6,B,0,a\n3,1,P,2,9,,,,,O,0,b\n", 3, "parent 3 comes after its child 2");
+	refused(HEADER ROOT "2,1,P,1,9,,,,,O,0,a\n3,4,P,1,9,,,,,O,0,b\n4,3,P,1,9,,,,,O,0,c\n", 4, "task 3 is its own ancestor");
 	refused(HEADER ROOT "2,0,P,1,2,3,4,1,6,B,0,a\n", 3, "second root");
 	refused(HEADER ROOT "2,1,P,1,2,3,4,1,6,R,0,a\n", 3, "not the root");
-	refused(HEADER "1,0,P,0,9,,,,,B,0,a\n", 2, "root's mode must be R");
+	refused(HEADER "1,0,P,0,9,,,,,O,0,a\n", 2, "root's mode must be R");
 }
 
 static void
@@ -154,7 +156,8 @@ times(void)
 	refused(HEADER ROOT "2,1,P,1,90000,,3,1,90000,B,0,a\n", 3, "off 3 is before exit 90000");
 	refused(HEADER ROOT "2,1,P,1,90000,,,1,3,B,0,a\n", 3, "reap 3 is before exit 90000");
 	refused(HEADER ROOT "2,1,P,1,20,,,30,25,B,0,a\n", 3, "reap 25 is before wait 30");
-	refused(HEADER "1,0,P,50000,90000,,,,,R,0,a\n2,1,P,1,20,,,1,25,B,0,a\n", 3, "before its parent's spawn 50000");
+	refused(HEADER "1,0,P,0,90000,,,,,R,0,a\n2,1,P,50000,60000,,,,,O,0,a\n3,1,P,42000,60000,,,,,O,0,a\n"
+	    "4,2,P,34000,60000,,,,,O,0,a\n", 5, "before its parent's spawn 50000");
 	refused(HEADER ROOT "2,1,P,50000,60000,,,,,O,0,a\n", 3, "its parent's exit 900 is before spawn 50000");
 	refused(HEADER "1,0,P,0,,,,,,R,0,a\n2,1,P,90000,90001,,,,,U,0,a\n3,1,P,1,2,,,,,U,0,b\n", 4,
 	    "before the spawn of the line above");
@@ -178,6 +181,9 @@ oddities(void)
 	CHECK(t.task[1].early);
 	trace_free(&t);
 	t = accepted(HEADER ROOT "2,1,P,5,800,,,6,1300,B,0,a\n");	/* reaped by another thread, after the parent's exit */
+	trace_free(&t);
+	t = accepted(HEADER ROOT "2,3,T,5,8,,,,,O,0,a\n3,1,P,5,9,,,6,9,B,0,b\n");	/* seen before its parent's fork returned */
+	CHECK_EQ(t.task[1].parent, 3);
 	trace_free(&t);
 	t = accepted(HEADER ROOT "2,1,P,5,800,,,,,U,0,a\n3,2,P,6,,,,,,O,0,\n");
 	CHECK_EQ(t.tasks, 3);

@@ -155,26 +155,80 @@ check_order(struct reader *r, const char *first, int64_t a, const char *second, 
 }
 
 static int
-check_family(struct reader *r, const struct task *t, int64_t id, int64_t parent)
+check_id(struct reader *r, int64_t id)
 {
-	const struct task *tasks = r->trace->task, *p;
 	int64_t expected = (int64_t)r->trace->tasks + 1;
 
-	if (id != expected)
-		return fail(r, "id %" PRId64 "%s: ids count 1, 2, 3 in order of spawn, here %" PRId64 " is due", id,
-		    id >= 1 && id < expected ? " was there before" : "", expected);
-	if (parent >= id)
-		return fail(r, "parent %" PRId64 " of task %" PRId64 " comes after its child", parent, id);
-	if ((parent == 0) != (id == 1))
-		return fail(r, id == 1 ? "the first task is the root: its parent must be 0" : "a second root: parent is 0");
-	if ((t->mode == 'R') != (id == 1))
-		return fail(r, id == 1 ? "the root's mode must be R" : "mode R, but this is not the root");
-	if (parent == 0)
+	if (id == expected)
 		return 0;
-	p = &tasks[parent - 1];
+	return fail(r, "id %" PRId64 "%s: ids count 1, 2, 3 in order of spawn, here %" PRId64 " is due", id,
+	    id >= 1 && id < expected ? " was there before" : "", expected);
+}
+
+/* One task against its parent, when all are read. */
+static int
+check_parent(struct reader *r, size_t i)
+{
+	const struct trace *trace = r->trace;
+	const struct task *t = &trace->task[i], *p;
+
+	if ((t->parent == 0) != (i == 0))
+		return fail(r, i == 0 ? "the first task is the root: its parent must be 0" : "a second root: parent is 0");
+	if ((t->mode == 'R') != (i == 0))
+		return fail(r, i == 0 ? "the root's mode must be R" : "mode R, but this is not the root");
+	if (i == 0)
+		return 0;
+	if (t->parent > trace->tasks)
+		return fail(r, "parent %" PRIu32 " is not in the file, which has %zu tasks", t->parent, trace->tasks);
+	if (t->parent == i + 1)
+		return fail(r, "task %zu is its own parent", i + 1);
+	p = &trace->task[t->parent - 1];
+	/* Who is seen before its parent's own fork has returned may come first, but then the times are in order. */
+	if (t->parent > i && p->spawn > t->spawn)
+		return fail(r, "parent %" PRIu32 " comes after its child %zu", t->parent, i + 1);
 	if (check_order(r, "its parent's spawn", p->spawn, "spawn", t->spawn, TRACE_NOISE) != 0)
 		return -1;
 	return check_order(r, "spawn", t->spawn, "its parent's exit", p->exit, TRACE_NOISE);
+}
+
+/* Do all lines of descent end at the root?  seen[]: by task, from which one it was first reached. */
+static int
+check_descent(struct reader *r, uint32_t *seen)
+{
+	const struct trace *trace = r->trace;
+	size_t i, at;
+
+	seen[0] = 1;
+	for (i = 1; i < trace->tasks; i++) {
+		for (at = i; seen[at] == 0; at = trace->task[at].parent - 1)
+			seen[at] = (uint32_t)i + 1;
+		if (seen[at] == i + 1) {
+			r->line = (unsigned long)i + 2;
+			return fail(r, "task %zu is its own ancestor", i + 1);
+		}
+	}
+	return 0;
+}
+
+static int
+check_families(struct reader *r)
+{
+	const struct trace *trace = r->trace;
+	uint32_t *seen;
+	int err;
+	size_t i;
+
+	for (i = 0; i < trace->tasks; i++) {
+		r->line = (unsigned long)i + 2;	/* the header is line 1 */
+		if (check_parent(r, i) != 0)
+			return -1;
+	}
+	seen = calloc(trace->tasks, sizeof(*seen));
+	if (seen == NULL)
+		return fail(r, "%s", strerror(ENOMEM));
+	err = check_descent(r, seen);
+	free(seen);
+	return err;
 }
 
 static int
@@ -253,7 +307,7 @@ read_task(struct reader *r, const char *s, size_t len)
 	    read_letter(r, MODE, f[MODE], "BLNAOUR", &t.mode) != 0 ||
 	    read_letter(r, EARLY, f[EARLY], "01", &early) != 0 ||
 	    check_name(r, f[NAME]) != 0 ||
-	    check_family(r, &t, id, parent) != 0)
+	    check_id(r, id) != 0)
 		return -1;
 	t.parent = (uint32_t)parent;
 	t.early = early == '1';
@@ -294,7 +348,7 @@ read_lines(struct reader *r, const char *s, size_t len)
 		if (read_line(r, s, (size_t)(newline - s)) != 0)
 			return -1;
 	}
-	return r->trace->tasks == 0 ? fail(r, "no task: the root, at least, must be there") : 0;
+	return r->trace->tasks == 0 ? fail(r, "no task: the root, at least, must be there") : check_families(r);
 }
 
 /* The whole file, also from a pipe. */

@@ -56,8 +56,8 @@ struct reap_context_options {
  *   ownership  *context lives until it is collected.  The descriptor is the library's.
  *   ordering   All before the call happens before entry().
  *   cost       Warm: no system call, no allocation, no shared write.  Else maps memory.
- *   returns    0; -EINVAL; -EAGAIN: the domain's limit; -ENOMEM; -ESRCH: the group has ended; -EPERM: PINNED without a
- *              worker.  On error nothing has changed.
+ *   returns    0; -EINVAL; -EAGAIN: the domain's limit; -ENOMEM: also for more than 2^24 children that nobody has collected;
+ *              -ESRCH: the group has ended; -EPERM: PINNED without a worker.  On error nothing has changed.
  */
 REAP_API int	reap_context_create(struct reap_domain *domain, const struct reap_context_options *options,
 		    struct reap_context **context);

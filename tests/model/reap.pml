@@ -611,15 +611,14 @@ inline sweep(me)
 	fi
 }
 
-inline spawn(me)
+inline spawn(me, who)
 {
 	sweep(me);
 	d_step {
-		spawned++;
 		kids[me]++;
-		claim[spawned] = LIVE;
-		refs[spawned] = ALIVE;
-		parent[spawned] = me;
+		claim[who] = LIVE;
+		refs[who] = ALIVE;
+		parent[who] = me;
 		live++;
 		/* One's own cache, then the depot: a stack of another worker's cache is never taken. */
 		n = 0;
@@ -638,10 +637,10 @@ inline spawn(me)
 		fi;
 		assert(n < CONTEXTS);			/* bounded: there are as many stacks as contexts */
 		stack[n] = OWNED;
-		stack_of[spawned] = n + 1;
+		stack_of[who] = n + 1;
 		n = 0
 	};
-	ready(spawned)
+	ready(who)
 }
 
 inline disinherit(me)
@@ -759,7 +758,9 @@ proctype context(byte me)
 	fi;
 #endif
 	do
-	:: spawned < CONTEXTS -> spawn(me)
+	:: atomic { spawned < CONTEXTS -> spawned++; child = spawned };
+		spawn(me, child);
+		child = 0
 	:: kids[me] != 0 ->
 		wait_any(me);
 		if

@@ -91,7 +91,7 @@ main(int argc, char **argv)
 {
 	pthread_t thread[THREADS];
 
-	rounds = host_main(argc, argv, 8000);
+	rounds = host_main(argc, argv, 4000);
 	host_init(&host, host_options());
 	for (intptr_t i = 0; i < THREADS; i++)
 		CHECK_EQ(pthread_create(&thread[i], NULL, base, (void *)i), 0);

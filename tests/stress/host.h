@@ -353,11 +353,19 @@ host_stuck(int signo)
 	_exit(write(STDERR_FILENO, message, sizeof(message) - 1) < 0 ? 2 : 1);
 }
 
-/* Bytes of this process that have memory behind them; 0 where that cannot be told. */
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define HOST_SANITIZED	1
+#elif defined(__has_feature)
+#define HOST_SANITIZED	(__has_feature(address_sanitizer) || __has_feature(thread_sanitizer) || __has_feature(memory_sanitizer))
+#else
+#define HOST_SANITIZED	0
+#endif
+
+/* Bytes of this process that have memory behind them; 0 where that cannot be told, or sanitizers keep most of it. */
 static HOST_UNUSED long
 host_rss(void)
 {
-	FILE *f = fopen("/proc/self/statm", "r");
+	FILE *f = HOST_SANITIZED ? NULL : fopen("/proc/self/statm", "r");
 	long size, pages = 0;
 
 	if (f != NULL) {

@@ -49,8 +49,10 @@ parent(void *arg)
 		CHECK_EQ(host_go_with(&host, options, &handles[i]), 0);
 	}
 	HOST_STORE(&published, 1);
-	while (HOST_LOAD(&taken) == 0)
+	while (HOST_LOAD(&taken) == 0) {
 		host_pause();
+		(void)sched_yield();
+	}
 	for (; reap_wait_any(0, &result) == 0; n++) {
 		CHECK(result.status >= 0 && result.status < CHILDREN && result.status != before);
 		before = result.status;
@@ -67,7 +69,7 @@ main(int argc, char **argv)
 	struct reap_handle handle;
 	long collected = 0, joined = 0;
 
-	rounds = host_main(argc, argv, 1000);
+	rounds = host_main(argc, argv, 200);
 	host_begin(&host, host_options(), WORKERS);
 	for (long n = 0; n < rounds; n++) {
 		published = taken = 0;

@@ -2,6 +2,7 @@
 /*
  * create.c: making domains, workers and contexts: what is refused, and that a refusal changes nothing.
  */
+#include "context.h"
 #include "host.h"
 
 static int
@@ -334,4 +335,26 @@ TEST(domain, destroy_lists_and_reaps_the_unjoined)
 	CHECK_EQ(unjoined, 3);
 	CHECK_EQ(unjoined_sum, 6);
 	CHECK_EQ(buried, 3);
+}
+
+/* A parent counts its uncollected children in a part of a word.  Sixteen million would take long: the count is moved by hand. */
+TEST(create, too_many_children_are_refused)
+{
+	struct host		h;
+	struct reap_context	*base, *child = NULL;
+	uint64_t		created;
+
+	host_open(&h, (struct reap_domain_options){ 0 });
+	base = reap_worker_base(h.worker);
+	base->kids += REAP__KIDS_MAX;
+	while (reap_spawn(h.worker, host_return, NULL, &child) == 0)
+		host_ready(child);
+	created = host_stats(&h).created;
+	CHECK(created < 1000);		/* it is looked at when the worker has no descriptor left */
+	CHECK_EQ(reap_spawn(h.worker, host_return, NULL, &child), -ENOMEM);
+	base->kids -= REAP__KIDS_MAX;
+	for (uint64_t i = 0; i < created; i++)
+		CHECK_EQ(reap_wait_any(0, NULL), 0);
+	CHECK_EQ(reap_wait_any(0, NULL), -ECHILD);
+	host_close(&h);
 }

@@ -353,3 +353,39 @@ TEST(join, tombstones_do_not_pile_up)
 	CHECK_EQ(reap_wait_any(0, NULL), -ECHILD);
 	host_close(&h);
 }
+
+/* More than fit a counter of twenty bits: the parent's own count must come out even. */
+enum { CROWD = 1100000 };
+
+static struct reap_handle *crowd;
+
+static void *
+join_crowd(void *arg)
+{
+	(void)arg;
+	for (int i = 0; i < CROWD; i++)
+		CHECK_EQ(reap_join(crowd[i], 0, NULL), 0);
+	return NULL;
+}
+
+TEST(join, more_than_a_million_by_a_stranger)
+{
+	struct host	h;
+	pthread_t	thread;
+
+	if (HOST_SANITIZED)
+		SKIP("too many for an instrumented build");
+	CHECK((crowd = calloc(CROWD, sizeof(*crowd))) != NULL);
+	host_open(&h, (struct reap_domain_options){ .policy = REAP_POLICY_SUCCESSOR });
+	for (int i = 0; i < CROWD; i++) {
+		crowd[i] = reap_context_handle(host_spawn(host_return, NULL));
+		host_run();
+	}
+	CHECK_EQ(reap_children(), CROWD);
+	CHECK_EQ(pthread_create(&thread, NULL, join_crowd, NULL), 0);
+	CHECK_EQ(pthread_join(thread, NULL), 0);
+	CHECK_EQ(reap_children(), 0);
+	CHECK_EQ(reap_wait_any(REAP_NOHANG, NULL), -ECHILD);
+	host_close(&h);
+	free(crowd);
+}
