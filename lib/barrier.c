@@ -173,8 +173,13 @@ reap__await(struct reap_completion *done, const struct reap_context *whose)
 	REAP__COUNT(worker->domain, worker, barrier);
 	if (worker->current->flags & REAP__BASE)
 		return base_sleep(worker, &sleep);
-	if (!worker->domain->hosted)
-		return -EDEADLK;
+	if (!worker->domain->hosted) {
+		if (whose == NULL)
+			return -EDEADLK;
+		while (!reap_completion_posted(done))
+			reap__os_yield();	/* it is dead, see claim(), and another thread is about to post it */
+		return 0;
+	}
 	/* An early notification readies us before the post: look, and sleep again. */
 	do {
 		park(worker, &sleep);

@@ -72,6 +72,10 @@ claim(struct reap_context *context, uint64_t generation, struct reap_context *se
 			return -ESRCH;
 		switch (REAP__CLAIM_STATE(word)) {
 		case REAP__LIVE:
+			/* Without a host a context cannot let others run while it waits: it may only claim who has ended. */
+			if (self != NULL && !reap__domain_of(self)->hosted && !(reap__flags(context) & REAP__EXITED))
+				return -EDEADLK;
+			/* fallthrough */
 		case REAP__ZOMBIE:
 			/* Release: pairs with the acquire in the exit, and in other claimers. */
 			if (REAP_CAS_ACQ_REL(&context->claim, &word,

@@ -21,17 +21,6 @@ struct play {
 	struct actor *late, **late_end;	/* polled children, oldest first */
 };
 
-static enum mode
-mode_of(const struct actor *actor)
-{
-	char letter = engine->setup.program->trace->task[actor->task].mode;
-	int i;
-
-	for (i = 0; mode_letters[i] != letter && i < MODES - 1; i++)
-		;
-	return (enum mode)i;
-}
-
 void
 actor_spawn(struct actor *actor)
 {
@@ -66,7 +55,7 @@ collected(struct actor *child, const struct reap_result *result, uint64_t asked,
 		} else if (outcome == OUTCOME_WAITED)
 			outcome = OUTCOME_LATE;
 	}
-	tally->outcome[mode_of(child)][outcome]++;
+	tally->outcome[tally_mode(engine->setup.program->trace->task[child->task].mode)][outcome]++;
 }
 
 static void

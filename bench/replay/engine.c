@@ -144,16 +144,6 @@ share(uint64_t part, uint64_t whole)
 	return whole == 0 ? NAN : 100 * (double)part / (double)whole;
 }
 
-static enum mode
-mode_of(char letter)
-{
-	int m = 0;
-
-	while (m < MODES - 1 && mode_letters[m] != letter)
-		m++;
-	return (enum mode)m;
-}
-
 /* The children that no parent asked for: detached, left until their parent ended, or orphans then. */
 static void
 put_uncollected(struct round *round)
@@ -171,7 +161,7 @@ put_uncollected(struct round *round)
 			continue;
 		outcome = program->fate[child->task] == FATE_DETACHED ? OUTCOME_ADOPTED :
 		    child->exit_ns < parent->exit_ns ? OUTCOME_UNREAPED : OUTCOME_ORPHAN;
-		round->outcome[mode_of(task->mode)][outcome]++;
+		round->outcome[tally_mode(task->mode)][outcome]++;
 	}
 }
 
@@ -214,7 +204,7 @@ put_tallies(struct round *round)
 	f[FIGURE_BACKLOG] = (double)sum.peak_backlog;
 }
 
-/* Who gave up the stacks, and what did giving up anything cost the payer?  */
+/* Who gave up the stacks, and what did giving up anything cost the payer? */
 static void
 put_ledger(double *f, const struct reap_stats *before, const struct reap_stats *after)
 {

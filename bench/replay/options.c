@@ -22,7 +22,8 @@ static const char usage[] =
 "\n"
 "  --quick            fewer rounds and shorter bodies: less than 20 seconds\n"
 "  --out DIR          write every figure to DIR/results.json\n"
-"  --policy LIST      sides to run, of adaptive,parent,successor,adopter,early,plain,batching (see --list)\n"
+"  --policy LIST      sides to run, of adaptive,parent,successor,adopter,early,plain,batching (see --list);\n"
+"                     thread is both plain and batching\n"
 "  --copies K[,K]     so many trees at once (default: 1, and 1000 or as many as the time allows)\n"
 "  --workers N[,N]    so many OS threads (default: 1, and one per processor up to 4)\n"
 "  --scale S          bodies S times shorter than recorded (default: so that all fits into its time)\n"
@@ -96,7 +97,7 @@ parse_sides(const char *text, unsigned *sides)
 
 	if (side_parse(text, sides, bad, sizeof(bad)) == 0)
 		return 0;
-	return wrong("--policy", bad, "one of adaptive, parent, successor, adopter, early, plain, batching");
+	return wrong("--policy", bad, "one of adaptive, parent, successor, adopter, early, plain, batching, thread");
 }
 
 static int

@@ -44,11 +44,14 @@ side_parse(const char *list, unsigned *set, char *bad, size_t bad_size)
 	for (;; list += len + 1) {
 		len = strcspn(list, ",");
 		i = find(list, len);
-		if (i < 0) {
+		if (len == strlen("thread") && memcmp(list, "thread", len) == 0)
+			*set |= 1u << SIDE_PLAIN | 1u << SIDE_BATCHING;
+		else if (i >= 0)
+			*set |= 1u << i;
+		else {
 			snprintf(bad, bad_size, "%.*s", (int)len, list);
 			return -1;
 		}
-		*set |= 1u << i;
 		if (list[len] == '\0')
 			return 0;
 	}

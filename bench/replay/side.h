@@ -20,7 +20,7 @@ struct side {
 
 extern const struct side side[SIDES];
 
-/* Parse a comma-separated list.  0 and a bit per side in *set, or -1 and the word that is no side in bad[]. */
+/* Parse a comma-separated list of names; `thread' is both reapers.  0 and a bit per side in *set, or -1 and the word that is no side in bad[]. */
 int	side_parse(const char *list, unsigned *set, char *bad, size_t bad_size);
 
 #endif

@@ -7,6 +7,16 @@
 
 const char mode_letters[MODES + 1] = "BLNAOU";
 
+enum mode
+tally_mode(char letter)
+{
+	int m = 0;
+
+	while (m < MODES - 1 && mode_letters[m] != letter)
+		m++;
+	return (enum mode)m;
+}
+
 static _Thread_local struct tally *mine;
 
 /* Not inlined, and opaque: the address of a thread-local variable must not be kept across a switch. */

@@ -28,6 +28,8 @@ enum mode { MODE_B, MODE_L, MODE_N, MODE_A, MODE_O, MODE_U, MODES };
 
 extern const char mode_letters[MODES + 1];
 
+enum mode	tally_mode(char letter);
+
 struct tally {
 	uint64_t waits, waited_first;
 	uint64_t outcome[MODES][OUTCOMES];

@@ -93,6 +93,8 @@ sides(void)
 
 	CHECK_EQ(side_parse("plain,adaptive", &set, bad, sizeof(bad)), 0);
 	CHECK_EQ(set, 1u << SIDE_PLAIN | 1u << SIDE_ADAPTIVE);
+	CHECK_EQ(side_parse("thread", &set, bad, sizeof(bad)), 0);
+	CHECK_EQ(set, 1u << SIDE_PLAIN | 1u << SIDE_BATCHING);
 	CHECK_EQ(side_parse("adaptive,reaper", &set, bad, sizeof(bad)), -1);
 	CHECK_STR_EQ(bad, "reaper");
 	CHECK_EQ(side_parse("", &set, bad, sizeof(bad)), -1);

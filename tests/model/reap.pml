@@ -3,8 +3,8 @@
  * reap.pml: the protocol of libreap, sequentially consistent, for Spin.
  *
  * Contexts do what they please: spawn, wait for any child, join by name, detach, and end.  They run on workers that take from
- * one queue.  Every read-modify-write of the library is one step here; whatever is between two of them, another process may
- * come in between.  A switch has two ends: the dying or parking context fills the slot in one step and leaves the CPU in a
+ * one queue.  Every access of the library to a shared word is a step here, and anybody may come between two of them; what
+ * only its owner can see is done in the same step.  A switch has two ends: the dying or parking context fills the slot in one step and leaves the CPU in a
  * later one, and what its successor does then is the landing.
  *
  *	-DWORKERS=n -DCONTEXTS=n	how many
@@ -196,7 +196,7 @@ inline inbox_kick(who, mask)
 /* exit.c */
 inline to_adopter(who, mask)
 {
-	owed++;
+	d_step { owed++ };
 	inbox_push(ADOPTER, who, mask)
 }
 
@@ -219,28 +219,25 @@ inline let_go(who, mask)
 #endif
 }
 
+/* Inside a d_step.  On a worker its cache is first choice; the adopter and the OS thread have none. */
 inline put_stack(who)
 {
-	/* On a worker its cache is first choice; the adopter and the OS thread have none. */
-	d_step {
-		untouched(who);
-		s = stack_of[who];
-		if
-		:: s != 0 ->
-			assert(at[who] == 0);		/* [1] */
-			assert(stack[s - 1] == OWNED);
-			stack_of[who] = 0;
-			n = 0;
-			prev = 0;
-			do
-			:: n < CONTEXTS -> prev = prev + (stack[n] == CACHED(w)); n++
-			:: else -> break
-			od;
-			stack[s - 1] = (w < WORKERS && prev < CACHE -> CACHED(w) : DEPOT)
-		:: else
-		fi;
-		s = 0; n = 0; prev = 0
-	}
+	s = stack_of[who];
+	if
+	:: s != 0 ->
+		assert(at[who] == 0);			/* [1] */
+		assert(stack[s - 1] == OWNED);
+		stack_of[who] = 0;
+		n = 0;
+		late = 0;
+		do
+		:: n < CONTEXTS -> late = late + (stack[n] == CACHED(w)); n++
+		:: else -> break
+		od;
+		stack[s - 1] = (w < WORKERS && late < CACHE -> CACHED(w) : DEPOT)
+	:: else
+	fi;
+	s = 0; n = 0; late = 0
 }
 
 inline post(who)
@@ -259,53 +256,55 @@ inline post(who)
 	word = 0
 }
 
-/* reap__ended() and publish() */
+/* Inside a d_step: empty the slot, and by policy take the stack of a dead one.  x: who it was. */
+inline take_slot()
+{
+	x = slot[w];
+	told_now = told[w];
+	told[w] = 0;
+#ifndef MUTANT_slot_not_cleared
+	slot[w] = 0;
+#endif
+	if
+	:: x != 0 && x < PARKED ->
+		untouched(x);
+		/* A glance, no more: who comes to wait after it gets a thin zombie. */
+		if
+		:: POLICY == 1 || (POLICY == 2 && (claim[x] == ADOPTED || (told_now == 0 && done[x] == PENDING))) ->
+			put_stack(x)
+		:: else
+		fi
+	:: else
+	fi
+}
+
+/* The rest of a landing: reap__ended() and publish(). */
 inline landing()
 {
 	if
-	:: slot[w] == 0
-	:: else ->
-		d_step {
-			x = slot[w];
-			told_now = told[w];
-			told[w] = 0;
-#ifndef MUTANT_slot_not_cleared
-			slot[w] = 0
-#endif
-		};
-		if
-		:: x < PARKED ->
-			/* A glance, no more: who comes to wait after it gets a thin zombie. */
-			d_step {
-				untouched(x);
-				ok = POLICY == 1 || (POLICY == 2 &&
-				    (claim[x] == ADOPTED || (told_now == 0 && done[x] == PENDING)))
-			};
-			if
-			:: ok -> put_stack(x)
-			:: else
-			fi;
+	:: x == 0
+	:: x != 0 && x < PARKED ->
 #ifdef MUTANT_notify_before_post
-			ready_all(told_now);
+		ready_all(told_now);
 #endif
 #ifndef MUTANT_post_before_switch
-			post(x);
+		post(x);
 #endif
 #ifdef MUTANT_touch_after_post
-			untouched(x);
+		untouched(x);
 #endif
-			ready_all(told_now)
-		:: else ->
-			x = x - PARKED;
+		x = 0;
+		ready_all(told_now)
+	:: x >= PARKED ->
 #ifndef MUTANT_publish_before_switch
-			arm(x);
-			if
-			:: !ok -> ready(x)
-			:: else
-			fi
-#endif
+		arm(x - PARKED);
+		if
+		:: !ok -> ready(x - PARKED)
+		:: else
 		fi;
-		d_step { x = 0; told_now = 0; ok = false }
+		ok = false;
+#endif
+		x = 0
 	fi
 }
 
@@ -349,7 +348,7 @@ inline arm(who)
 /* Leave the CPU to the successor that x says; come back when somebody switches here. */
 inline leave(me)
 {
-	atomic {
+	d_step {
 		assert(at[x] == 0);		/* nobody runs on two CPUs */
 		at[me] = 0;
 		at[x] = w + 1;
@@ -360,30 +359,29 @@ inline leave(me)
 
 inline arrive(me)
 {
-	atomic { at[me] != 0 -> w = at[me] - 1 };
+	d_step { at[me] != 0 -> w = at[me] - 1; take_slot() };
 	landing()
 }
 
+/* Inside a d_step: who runs next? */
 inline successor()
 {
-	atomic {
-		if
-		:: nempty(runnable) -> runnable ? x
-		:: empty(runnable) -> x = BASE(w)
-		fi
-	}
+	if
+	:: nempty(runnable) -> runnable ? x
+	:: else -> x = BASE(w)
+	fi;
+	assert(slot[w] == 0)			/* [3] */
 }
 
 inline park(me, on)
 {
-	d_step { sleeps_on[me] = on };
 #ifdef MUTANT_publish_before_switch
+	sleeps_on[me] = on;
 	arm(me);
 	if
 	:: ok ->
 #endif
-	successor();
-	d_step { assert(slot[w] == 0); slot[w] = PARKED + me };		/* [3] */
+	d_step { sleeps_on[me] = on; successor(); slot[w] = PARKED + me };
 	leave(me);
 	arrive(me)
 #ifdef MUTANT_publish_before_switch
@@ -420,16 +418,14 @@ inline claim_it(who)
 
 inline barrier(me, who)
 {
-	waiting = waiting | BIT(me);
 	do
-	:: off_cpu(who) -> break
-	:: else ->
+	:: d_step { off_cpu(who) -> waiting = waiting & ~BIT(me) }; break
+	:: d_step { !off_cpu(who) -> waiting = waiting | BIT(me) };
 		park(me, who)
 #ifdef MUTANT_early_without_rearm
 		; break
 #endif
-	od;
-	waiting = waiting & ~BIT(me)
+	od
 }
 
 inline free_family(me, who)
@@ -441,11 +437,11 @@ inline free_family(me, who)
 			inbox_take(me);
 			d_step {
 				assert(corpses[me] & BIT(who));
-				corpses[me] = corpses[me] & ~BIT(who)
+				corpses[me] = corpses[me] & ~BIT(who);
+				kids[me]--
 			}
-		:: else
-		fi;
-		kids[me]--
+		:: else -> kids[me]--
+		fi
 	:: parent[who] != 0 && claim[who] != ADOPTED && parent[who] != me ->
 #ifndef MUTANT_no_tombstone
 		tomb = (listed & BIT(who) -> 1 : 0);
@@ -461,9 +457,9 @@ inline collect(me, who)
 	d_step {
 		untouched(who);
 		assert(claim[who] == CLAIMED || claim[who] == ADOPTED);
-		assert(exited & BIT(who))
+		assert(exited & BIT(who));
+		put_stack(who)
 	};
-	put_stack(who);
 	free_family(me, who);
 	d_step {
 		assert(!(reaped & BIT(who)));		/* [5] */
@@ -481,61 +477,75 @@ inline finish(me, who)
 	collect(me, who)
 }
 
+/* Inside a d_step: n, or the next one that is in the set. */
+inline next_in(set)
+{
+	do
+	:: n <= CONTEXTS && !(set & BIT(n)) -> n++
+	:: else -> break
+	od
+}
+
 /* Of the corpses of `me' the first that is off the CPU, else the first that is not.  child: claimed, or 0. */
 inline pick(me)
 {
-	child = 0;
 	do
-	:: d_step { late = 0; n = 1 };
+	:: n = 1;
 		do
-		:: n > CONTEXTS -> break
-		:: n <= CONTEXTS && !(corpses[me] & BIT(n)) -> n++
-		:: n <= CONTEXTS && (corpses[me] & BIT(n)) && claim[n] == ZOMBIE && done[n] != POSTED ->
-			d_step { late = (late == 0 -> n : late); n++ }
-		:: n <= CONTEXTS && (corpses[me] & BIT(n)) && claim[n] == ZOMBIE && done[n] == POSTED ->
-			claim_it(n);
+		:: d_step {
+				next_in(corpses[me]);
+				word = 0;
+				if
+				:: n > CONTEXTS
+				:: n <= CONTEXTS && claim[n] != ZOMBIE ->	/* a joiner's */
+					word = 1;
+					corpses[me] = corpses[me] & ~BIT(n)
+				:: n <= CONTEXTS && claim[n] == ZOMBIE && done[n] == POSTED -> word = 2
+				:: n <= CONTEXTS && claim[n] == ZOMBIE && done[n] != POSTED ->
+					late = (late == 0 -> n : late);
+					n++
+				fi
+			};
 			if
-			:: ok -> child = n; break
-			:: else
+			:: n > CONTEXTS -> break
+			:: n <= CONTEXTS && word == 0
+			:: n <= CONTEXTS && word == 1 -> word = 0; ref_add(n, -1)
+			:: n <= CONTEXTS && word == 2 -> word = 0;
+				claim_it(n);
+				if
+				:: ok -> child = n; break
+				:: else				/* a joiner's by now: looked at again */
+				fi
 			fi
-		:: n <= CONTEXTS && (corpses[me] & BIT(n)) && claim[n] != ZOMBIE ->
-			corpses[me] = corpses[me] & ~BIT(n);
-			ref_add(n, -1);
-			n++
 		od;
-		n = 0;
 		if
 		:: child == 0 && late != 0 ->
 			claim_it(late);
 			if
 			:: ok -> child = late; break
-			:: else
+			:: else -> late = 0
 			fi
 		:: else -> break
 		fi
 	od;
-	late = 0
+	skip;
+	d_step { n = 0; late = 0; word = 0; ok = false }
 }
 
 /* ok: somebody was collected; else -ECHILD */
 inline wait_any(me)
 {
-	waiting = waiting | BIT(me);
 	do
 	:: true ->
 		inbox_take(me);
 		pick(me);
 		if
 		:: child != 0 -> finish(me, child); d_step { ok = true; child = 0 }; break
-		:: else
-		fi;
-		if
-		:: kids[me] == gone[me] -> ok = false; break
-		:: else
+		:: child == 0 && kids[me] == gone[me] -> waiting = waiting & ~BIT(me); break
+		:: child == 0 && kids[me] != gone[me] -> waiting = waiting | BIT(me)
 		fi;
 		park(me, 0)
-	od;
-	waiting = waiting & ~BIT(me)
+	od
 }
 
 inline join(me, who)
@@ -593,12 +603,16 @@ inline sweep(me)
 		inbox_take(me);
 		n = 1;
 		do
-		:: n > CONTEXTS -> break
-		:: n <= CONTEXTS && !((corpses[me] & BIT(n)) && claim[n] != ZOMBIE) -> n++
-		:: n <= CONTEXTS && (corpses[me] & BIT(n)) && claim[n] != ZOMBIE ->
-			corpses[me] = corpses[me] & ~BIT(n);
-			ref_add(n, -1);
-			n++
+		:: d_step {
+				next_in(corpses[me]);
+				word = (n <= CONTEXTS && claim[n] != ZOMBIE -> n : 0);
+				corpses[me] = (word != 0 -> corpses[me] & ~BIT(n) : corpses[me])
+			};
+			if
+			:: n > CONTEXTS -> break
+			:: n <= CONTEXTS && word != 0 -> word = 0; ref_add(n, -1)
+			:: n <= CONTEXTS && word == 0 -> n++
+			fi
 		od;
 		skip;
 		d_step {
@@ -656,25 +670,24 @@ inline disinherit(me)
 		};
 		n = 1;
 		do
-		:: n > CONTEXTS -> break
-		:: n <= CONTEXTS && !(corpses[me] & BIT(n)) -> n++
-		:: n <= CONTEXTS && (corpses[me] & BIT(n)) ->
-			corpses[me] = corpses[me] & ~BIT(n);
-			d_step {
-				ok = claim[n] == ZOMBIE;
+		:: d_step {
+				next_in(corpses[me]);
 				if
-				:: ok -> claim[n] = ADOPTED
+				:: n <= CONTEXTS ->
+					corpses[me] = corpses[me] & ~BIT(n);
+					ok = claim[n] == ZOMBIE;
+					claim[n] = (ok -> ADOPTED : claim[n]);
+					kids[me] = (ok -> kids[me] - 1 : kids[me])
 				:: else
 				fi
 			};
 			if
-			:: ok ->
-				kids[me]--;
+			:: n > CONTEXTS -> break
+			:: n <= CONTEXTS && ok ->
 				to_adopter(n, told_now);
 				ready_all(told_now)
-			:: else -> ref_add(n, -1)
-			fi;
-			n++
+			:: n <= CONTEXTS && !ok -> ref_add(n, -1)
+			fi
 		od;
 		n = 0
 	:: else
@@ -683,11 +696,9 @@ inline disinherit(me)
 
 inline bequeath(me)
 {
-	if
-	:: unwanted & BIT(parent[me]) -> x = ADOPTED
-	:: else -> x = ZOMBIE
-	fi;
 	d_step {
+		exited = exited | BIT(me);
+		x = (unwanted & BIT(parent[me]) -> ADOPTED : ZOMBIE);
 		word = claim[me];
 		if
 		:: word == LIVE -> claim[me] = x
@@ -699,10 +710,12 @@ inline bequeath(me)
 		let_go(parent[me], told_now);
 		to_adopter(me, told_now)
 	:: word == LIVE && x == ZOMBIE ->
+		listed = listed | BIT(me);	/* nobody looks before the post */
 		inbox_push(parent[me], me, told_now);
 		if
-		:: ok -> listed = listed | BIT(me)
+		:: ok
 		:: else ->
+			listed = listed & ~BIT(me);
 			d_step {
 				ok = claim[me] == ZOMBIE;
 				if
@@ -746,14 +759,16 @@ proctype context(byte me)
 
 	if
 	:: stopped == WORKERS && me > spawned -> goto never_made
-	:: atomic { at[me] != 0 -> w = at[me] - 1 }
-	fi;
-#ifndef MUTANT_no_landing_at_entry
-	landing();				/* the first run of a fresh context included [4] */
+#ifdef MUTANT_no_landing_at_entry
+	:: d_step { at[me] != 0 -> w = at[me] - 1 }
+#else
+	:: d_step { at[me] != 0 -> w = at[me] - 1; take_slot() }
 #endif
+	fi;
+	landing();				/* the first run of a fresh context included [4] */
 #ifdef UNWANTED
 	if
-	:: unwanted = unwanted | BIT(me)
+	:: me == ROOT -> unwanted = unwanted | BIT(me)
 	:: true
 	fi;
 #endif
@@ -794,7 +809,6 @@ proctype context(byte me)
 
 	/* reap_exit() */
 	disinherit(me);
-	exited = exited | BIT(me);
 	bequeath(me);
 	if
 #if NOTIFY != 0
@@ -804,12 +818,11 @@ proctype context(byte me)
 	:: true
 #endif
 	fi;
-	successor();
-#ifdef MUTANT_shelve_before_switch
-	put_stack(me);
-#endif
 	d_step {
-		assert(slot[w] == 0);			/* [3] */
+		successor();
+#ifdef MUTANT_shelve_before_switch
+		put_stack(me);
+#endif
 		slot[w] = me;
 		told[w] = told_now;
 		told_now = 0
@@ -828,15 +841,15 @@ proctype worker(byte w_)
 
 	w = w_;
 	do
-	:: atomic { nempty(runnable) -> runnable ? x };
-		assert(slot[w] == 0);
-		leave(BASE(w));
+	:: at[BASE(w_)] == 0 ->			/* a context runs here */
 #ifdef MUTANT_no_landing_at_base
-		atomic { at[BASE(w_)] != 0 -> w = w_ }
+		d_step { at[BASE(w_)] != 0 -> w = w_ }
 #else
 		arrive(BASE(w_))
 #endif
-	:: live == 0 -> break
+	:: d_step { at[BASE(w_)] != 0 && nempty(runnable) -> runnable ? x; assert(slot[w] == 0) };
+		leave(BASE(w))
+	:: at[BASE(w_)] != 0 && live == 0 -> break
 	od;
 	/* reap_worker_stop() */
 	skip;
@@ -871,8 +884,10 @@ proctype adopter()
 
 	w = WORKERS;
 	do
-	:: inbox_take(ADOPTER);
-		d_step {
+	:: d_step {
+			corpses[ADOPTER] = corpses[ADOPTER] | list[ADOPTER];
+			list[ADOPTER] = 0;
+			head[ADOPTER] = (head[ADOPTER] == SLEEPER -> SLEEPER : EMPTY);
 			n = 1;
 			do
 			:: n <= CONTEXTS && !((corpses[ADOPTER] & BIT(n)) && done[n] == POSTED) -> n++
@@ -976,7 +991,8 @@ init
 		:: i < WORKERS -> at[BASE(i)] = i + 1; i++
 		:: else -> break
 		od;
-		runnable ! ROOT;
+		at[BASE(0)] = 0;		/* it begins where it would get to: workers are alike */
+		at[ROOT] = 1;
 		i = 1;
 		do
 		:: i <= CONTEXTS -> run context(i); i++

@@ -166,3 +166,68 @@ TEST(deadlock, a_domain_without_host_cannot_wait_for_the_living)
 	CHECK_EQ(reap_worker_stop(worker), 0);
 	CHECK_EQ(reap_domain_destroy(domain, NULL, NULL), 0);
 }
+
+/* But what has ended, and is still on another worker's CPU, ends the wait soon: that is no deadlock, even without a host. */
+static struct reap_context *slow_child;
+static struct latch	 may_die = LATCH_INIT, dying = LATCH_INIT, asked = LATCH_INIT;
+
+static void
+die_slowly(struct reap_context *context)
+{
+	if (context != slow_child)
+		return;
+	latch_hit(&dying);
+	latch_await(&asked, 1);
+	for (int i = 0; i < 200; i++)
+		CHECK_EQ(sched_yield(), 0);
+}
+
+static void *
+run_slow_child(void *arg)
+{
+	struct reap_worker *worker;
+
+	latch_await(&may_die, 1);
+	CHECK_EQ(reap_worker_start(arg, NULL, &worker), 0);
+	worker = reap_switch(worker, slow_child);
+	CHECK_EQ(reap_worker_stop(worker), 0);
+	return NULL;
+}
+
+static intptr_t
+wait_for_slow_child(void *arg)
+{
+	struct reap_result r;
+
+	CHECK_EQ(reap_spawn(reap_worker_self(), host_return, (void *)3, &slow_child), 0);
+	latch_hit(&may_die);
+	latch_await(&dying, 1);
+	latch_hit(&asked);
+	CHECK_EQ(arg != NULL ? reap_wait_any(0, &r) : reap_wait(slow_child, 0, &r), 0);
+	CHECK_EQ(r.status, 3);
+	CHECK_EQ(reap_wait_any(0, &r), -ECHILD);
+	return 0;
+}
+
+TEST(deadlock, the_dying_end_a_wait_without_host)
+{
+	const struct reap_domain_options options = { .size = sizeof(options), .before_final_switch = die_slowly };
+
+	for (int any = 0; any < 2; any++) {
+		struct reap_domain	*domain;
+		struct reap_worker	*worker;
+		struct reap_context	*parent;
+		pthread_t		thread;
+
+		may_die.count = dying.count = asked.count = 0;
+		CHECK_EQ(reap_domain_create(&options, &domain), 0);
+		CHECK_EQ(reap_worker_start(domain, NULL, &worker), 0);
+		CHECK_EQ(pthread_create(&thread, NULL, run_slow_child, domain), 0);
+		CHECK_EQ(reap_spawn(worker, wait_for_slow_child, any ? &any : NULL, &parent), 0);
+		worker = reap_switch(worker, parent);
+		CHECK_EQ(reap_wait(parent, 0, NULL), 0);
+		CHECK_EQ(pthread_join(thread, NULL), 0);
+		CHECK_EQ(reap_worker_stop(worker), 0);
+		CHECK_EQ(reap_domain_destroy(domain, NULL, NULL), 0);
+	}
+}
