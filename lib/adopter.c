@@ -8,7 +8,7 @@
 #include <reap/atomic.h>
 
 #include "os/os.h"
-#include "worker.h"
+#include "barrier.h"
 
 #define CLOSED	REAP__INBOX_CLOSED
 

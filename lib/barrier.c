@@ -1,84 +1,29 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * barrier.c: how a caller sleeps.  Three kinds: a context parks through its host, a base context runs others meanwhile, an OS
- * thread that is no worker sleeps in the kernel.
+ * barrier.c: the sleep of base contexts and OS threads, and what wakers call.
  */
-#include <errno.h>
-
-#include <reap/atomic.h>
-
-#include "os/os.h"
-#include "worker.h"
-
-/* What is slept on: a completion, or the caller's own inbox. */
-struct sleep {
-	struct reap_waiter	 waiter;
-	struct reap_completion	*done;		/* NULL: the inbox */
-	const struct reap_context *whose;	/* the context that `done' is of; NULL: of none */
-	struct reap__inbox	*inbox;
-	struct reap_context	*context;	/* who sleeps */
-	struct reap_worker	*worker;	/* a base context's */
-	uint32_t		 readied;	/* a base context: by the waker, its last touch */
-	int			 error;		/* of arming; by publish */
-};
+#include "barrier.h"
 
 static bool
-arm(struct sleep *sleep)
-{
-	int error;
-
-	if (sleep->done == NULL) {
-		sleep->error = 0;	/* something has come: look again */
-		return reap__inbox_await(sleep->inbox, &sleep->waiter);
-	}
-	sleep->error = 0;
-	if (sleep->whose != NULL && reap__private(reap__flags(sleep->whose))) {
-		/* Who is awaited, who sleeps and who posts are on this worker. */
-		if (reap_completion_posted(sleep->done))
-			sleep->error = -EALREADY;
-		else
-			REAP_STORE_RELAXED(&sleep->done->reap__word, (uintptr_t)&sleep->waiter);
-		return sleep->error == 0;
-	}
-	error = reap_completion_arm(sleep->done, &sleep->waiter);
-	/* Armed: the sleeper may run again, elsewhere, and `sleep' be gone [7]. */
-	if (error != 0)
-		sleep->error = error;
-	return error == 0;
-}
-
-static bool
-disarm(struct sleep *sleep)
+disarm(struct reap__sleep *sleep)
 {
 	return sleep->done != NULL ? reap_completion_disarm(sleep->done, &sleep->waiter) == 0 :
 	    reap__inbox_unawait(sleep->inbox, &sleep->waiter);
 }
 
-static void
-ready_context(struct reap_waiter *waiter)
+void
+reap__ready_sleeper(struct reap_waiter *waiter)
 {
-	struct sleep *sleep = (struct sleep *)waiter;
+	struct reap__sleep *sleep = (struct reap__sleep *)waiter;
 
 	reap__domain_of(sleep->context)->host.ready(sleep->context);
 }
 
-static bool
-publish(struct reap_context *parked, void *arg)
+bool
+reap__publish_sleeper(struct reap_context *parked, void *arg)
 {
 	(void)parked;
-	return arm(arg);
-}
-
-static void
-park(struct reap_worker *worker, struct sleep *sleep)
-{
-	struct reap_context *self = worker->current;
-
-	sleep->waiter.ready = ready_context;
-	sleep->context = self;
-	self->live->sleep = sleep;
-	(void)reap_park(worker, publish, sleep);
-	self->live->sleep = NULL;
+	return reap__arm(arg);
 }
 
 /* The context will not run again: if it is parked in a wait, nobody shall ready it.  Its host says that nobody is about to. */
@@ -92,7 +37,7 @@ reap__sleep_forget(struct reap_context *context)
 static void
 wake_base(struct reap_waiter *waiter)
 {
-	struct sleep		*sleep = (struct sleep *)waiter;
+	struct reap__sleep		*sleep = (struct reap__sleep *)waiter;
 	struct reap_worker	*worker = sleep->worker;
 
 	/* The worker stays as long as its base context waits here, and that is until `readied': hence wake first. */
@@ -104,7 +49,7 @@ wake_base(struct reap_waiter *waiter)
 
 /* Whether the sleep is over: for a completion the post; for the inbox that our waiter was taken. */
 static bool
-over(const struct sleep *sleep)
+over(const struct reap__sleep *sleep)
 {
 	/* pairs with the release in wake_base() */
 	return sleep->done != NULL ? reap_completion_posted(sleep->done) : REAP_LOAD_ACQUIRE(&sleep->readied) != 0;
@@ -112,7 +57,7 @@ over(const struct sleep *sleep)
 
 /* Whether somebody has taken our waiter, and will ready it, or has. */
 static bool
-taken(const struct sleep *sleep)
+taken(const struct reap__sleep *sleep)
 {
 	/* Relaxed: nothing is read on the strength of it. */
 	return sleep->done != NULL ? REAP_LOAD_RELAXED(&sleep->done->reap__word) != (uintptr_t)&sleep->waiter :
@@ -123,7 +68,7 @@ taken(const struct sleep *sleep)
  * The base context is what runs when nothing else is runnable: it runs the others until it is told. 
  */
 static int
-base_sleep(struct reap_worker *worker, struct sleep *sleep)
+base_sleep(struct reap_worker *worker, struct reap__sleep *sleep)
 {
 	const struct reap_host *host = &worker->domain->host;
 
@@ -131,7 +76,7 @@ base_sleep(struct reap_worker *worker, struct sleep *sleep)
 	sleep->worker = worker;
 	sleep->context = worker->base;
 	sleep->readied = 0;
-	if (!arm(sleep))
+	if (!reap__arm(sleep))
 		return sleep->error == -EALREADY ? 0 : sleep->error;
 	while (!over(sleep)) {
 		struct reap_context *next;
@@ -139,7 +84,7 @@ base_sleep(struct reap_worker *worker, struct sleep *sleep)
 		/* pairs with the release in wake_base(): told early, the barrier is still ahead */
 		if (REAP_LOAD_ACQUIRE(&sleep->readied) != 0) {
 			sleep->readied = 0;
-			if (!arm(sleep))
+			if (!reap__arm(sleep))
 				return sleep->error == -EALREADY ? 0 : sleep->error;
 		}
 		next = worker->domain->hosted ? host->next(worker) : NULL;
@@ -161,46 +106,16 @@ base_sleep(struct reap_worker *worker, struct sleep *sleep)
 }
 
 int
-reap__await(struct reap_completion *done, const struct reap_context *whose)
+reap__await_cold(struct reap_worker *worker, struct reap__sleep *sleep)
 {
-	struct reap_worker	*worker = reap_worker_self();
-	struct sleep		 sleep = { .done = done, .whose = whose };
-
-	if (reap_completion_posted(done))
-		return 0;
 	if (worker == NULL)
-		return reap_completion_wait(done);
+		return reap_completion_wait(sleep->done);
 	REAP__COUNT(worker->domain, worker, barrier);
 	if (worker->current->flags & REAP__BASE)
-		return base_sleep(worker, &sleep);
-	if (!worker->domain->hosted) {
-		if (whose == NULL)
-			return -EDEADLK;
-		while (!reap_completion_posted(done))
-			reap__os_yield();	/* it is dead, see claim(), and another thread is about to post it */
-		return 0;
-	}
-	/* An early notification readies us before the post: look, and sleep again. */
-	do {
-		park(worker, &sleep);
-		worker = reap_worker_self();
-		if (sleep.error == -EBUSY)
-			return -EBUSY;
-	} while (!reap_completion_posted(done));
-	return 0;
-}
-
-/* Until something has come into the caller's own inbox.  May return early. */
-int
-reap__await_inbox(struct reap__inbox *inbox)
-{
-	struct reap_worker	*worker = reap_worker_self();
-	struct sleep		 sleep = { .inbox = inbox };
-
-	if (worker->current->flags & REAP__BASE)
-		return base_sleep(worker, &sleep);
-	if (!worker->domain->hosted)
+		return base_sleep(worker, sleep);
+	if (sleep->whose == NULL)
 		return -EDEADLK;
-	park(worker, &sleep);
+	while (!reap_completion_posted(sleep->done))
+		reap__os_yield();	/* it is dead, see claim(), and another thread is about to post it */
 	return 0;
 }

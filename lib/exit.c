@@ -8,7 +8,7 @@
 
 #include <reap/atomic.h>
 
-#include "worker.h"
+#include "switch.h"
 
 /* The heir of last resort takes over.  Returns who slept there. */
 struct reap_waiter *

@@ -8,7 +8,7 @@
 
 #include <reap/atomic.h>
 
-#include "worker.h"
+#include "barrier.h"
 
 #define EVER	((uint32_t)1 << 31)	/* it has had a member; the other bits count them */
 

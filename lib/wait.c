@@ -7,7 +7,7 @@
 
 #include <reap/atomic.h>
 
-#include "worker.h"
+#include "barrier.h"
 
 /* The running context, or NULL. */
 static struct reap_context *
@@ -52,7 +52,7 @@ waits_for_us(const struct reap_context *self, const struct reap_context *target)
 }
 
 /* The one transition that makes us the collector [5].  generation 0: the caller knows the context to be there. */
-static int
+REAP__INLINE int
 claim(struct reap_context *context, uint64_t generation, struct reap_context *self)
 {
 	/* Acquire: pairs with the release of the context's own transition in its exit, and of create. */
@@ -120,7 +120,7 @@ unclaim_dead(struct reap_context *context, struct reap_context *parent)
 }
 
 /* Claimed: meet the barrier. */
-static int
+REAP__INLINE int
 barrier(struct reap_context *context, struct reap_context *self)
 {
 	int error;
@@ -145,7 +145,7 @@ barrier(struct reap_context *context, struct reap_context *self)
 	return error;
 }
 
-static int
+REAP__INLINE int
 finish(struct reap_context *context, struct reap_context *self, unsigned flags, struct reap_result *result)
 {
 	bool	parent = self != NULL && context->parent == self;

@@ -8,8 +8,15 @@
 
 #include <reap/atomic.h>
 
-#include "arch/md.h"
-#include "worker.h"
+#include "switch.h"
+
+_Noreturn void
+reap__refuse(const struct reap_context *to)
+{
+	if (reap__flags(to) & REAP__EXITED)
+		reap_misuse("switch-to-dead", "a switch to a context that has ended");
+	reap_misuse("switch-to-running", "a switch to a context that is on a CPU");
+}
 
 static _Thread_local struct reap_worker *self;
 
@@ -56,55 +63,11 @@ reap_worker_base(const struct reap_worker *worker)
 	return worker->base;
 }
 
-static void
-refuse(const struct reap_context *to)
-{
-	if (reap__flags(to) & REAP__EXITED)
-		reap_misuse("switch-to-dead", "a switch to a context that has ended");
-	reap_misuse("switch-to-running", "a switch to a context that is on a CPU");
-}
-
-/* What a switch does before it leaves: the new current is known on every path before anything else can ask for it. */
-static inline void *
-depart(struct reap_worker *worker, struct reap_context *from, struct reap_context *to)
-{
-	void *sp = to->sp;
-
-	if (REAP_UNLIKELY(sp == NULL))
-		refuse(to);
-	if ((to->flags & (REAP__PINNED | REAP__BASE | REAP__BOUND)) != 0 && REAP_UNLIKELY(to->live->home != worker))
-		reap_misuse("pinned", "a switch to a context that belongs to another worker, and was not shared");
-	if (REAP_UNLIKELY(worker->hooks != 0)) {
-		if (worker->hooks & REAP__HOOK_ON)
-			worker->domain->host.on_switch(worker, from, to);
-		if (worker->hooks & REAP__HOOK_USAGE && !(from->flags & REAP__EXITED))
-			reap__charge(worker, from);
-		if (worker->hooks & REAP__HOOK_AFTER && worker->slot.reap__prev == 0)
-			worker->slot.reap__prev = (uintptr_t)from | REAP__PREV_SWITCHED;
-	}
-	REAP_STORE_RELAXED(&to->sp, NULL);	/* no order: a peek is a snapshot */
-	worker->current = to;
-	REAP__COUNT(worker->domain, worker, switches);
-	return sp;
-}
-
-struct reap_worker *
-reap__switch(struct reap_worker *worker, struct reap_context *to)
-{
-	struct reap_context	*from = worker->current;
-	void			*sp = depart(worker, from, to);
-
-	reap__san_before_switch(REAP__SAN(from->live), REAP__SAN(to->live), false);
-	worker = reap_md_swap(&from->sp, sp, worker);
-	reap__landed(worker);
-	return worker;
-}
-
 _Noreturn void
 reap__jump(struct reap_worker *worker, struct reap_context *to)
 {
 	struct reap_context	*from = worker->current;
-	void			*sp = depart(worker, from, to);
+	void			*sp = reap__depart(worker, from, to);
 
 	reap__san_before_switch(REAP__SAN(from->live), REAP__SAN(to->live), true);
 	reap_md_jump(sp, worker);
@@ -122,26 +85,10 @@ reap__entry(void *pass)
 	reap_exit(context->live->entry(context->live->arg));
 }
 
-/* Who runs next: the host's choice, or the base context if nothing is runnable. */
-struct reap_context *
-reap__successor(struct reap_worker *worker)
-{
-	struct reap_context *to = worker->domain->hosted ? worker->domain->host.next(worker) : NULL;
-
-	return to != NULL ? to : worker->base;
-}
-
-static void
-slot_must_be_empty(struct reap_worker *worker)
-{
-	if (REAP_UNLIKELY(worker->slot.reap__prev != 0))
-		reap_misuse("slot-full", "a switch found the slot of its worker full: a host callback must not switch");
-}
-
 struct reap_worker *
 reap_switch(struct reap_worker *worker, struct reap_context *to)
 {
-	slot_must_be_empty(worker);
+	reap__slot_must_be_empty(worker);
 	if (REAP_UNLIKELY(to == worker->current))
 		return worker;
 	return reap__switch(worker, to);
@@ -154,7 +101,7 @@ reap_yield(struct reap_worker *worker)
 
 	if (!worker->domain->hosted || (to = worker->domain->host.next(worker)) == NULL)
 		return worker;
-	slot_must_be_empty(worker);
+	reap__slot_must_be_empty(worker);
 	if (!(from->flags & REAP__BASE))
 		worker->slot.reap__prev = (uintptr_t)from | REAP__PREV_YIELDED;
 	return reap__switch(worker, to);
@@ -163,13 +110,7 @@ reap_yield(struct reap_worker *worker)
 struct reap_worker *
 reap_park(struct reap_worker *worker, bool (*publish)(struct reap_context *, void *), void *arg)
 {
-	struct reap__parking parking = { worker->current, publish, arg };
-
-	if (REAP_UNLIKELY(worker->current->flags & REAP__BASE))
-		reap_misuse("park-base", "reap_park() by a base context, which is what runs when others park");
-	slot_must_be_empty(worker);
-	worker->slot.reap__prev = (uintptr_t)&parking | REAP__PREV_PARKED;
-	return reap__switch(worker, reap__successor(worker));
+	return reap__park(worker, publish, arg);
 }
 
 int
@@ -227,7 +168,7 @@ reap_worker_stop(struct reap_worker *worker)
 	/* Relaxed: only contexts pinned here are counted, and only this worker makes them. */
 	if (REAP_LOAD_RELAXED(&worker->pinned) != 0)
 		return -EBUSY;
-	slot_must_be_empty(worker);	/* the base context landed when it came back [9] */
+	reap__slot_must_be_empty(worker);	/* the base context landed when it came back [9] */
 	reap__disinherit(worker, base);
 	reap__stack_cache_fini(&worker->cache);
 	REAP_STORE_RELAXED(&base->flags, base->flags | REAP__EXITED);

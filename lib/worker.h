@@ -174,10 +174,8 @@ reap__descriptor_surplus(struct reap_worker *worker)
 		reap__descriptor_hand_on(worker);
 }
 
-/* worker.c: leave the current context for `to'; the slot has been filled or must be empty. */
-struct reap_worker	*reap__switch(struct reap_worker *worker, struct reap_context *to);
+/* worker.c; the switch itself is in switch.h */
 _Noreturn void		 reap__jump(struct reap_worker *worker, struct reap_context *to);
-struct reap_context	*reap__successor(struct reap_worker *worker);
 
 /* limits.c */
 int	reap__limit_take(struct reap_domain *domain, struct reap_worker *worker, bool privileged);
@@ -204,10 +202,6 @@ void	reap__reaper_fini(struct reap_domain *domain);
 
 /* stats.c */
 void	reap__counters_add(struct reap__counters *to, const struct reap__counters *from);
-
-/* barrier.c: the calling context or thread sleeps until the post.  0; -EBUSY: another waiter; -EDEADLK: nothing can end it. */
-int	reap__await(struct reap_completion *done, const struct reap_context *whose);
-int	reap__await_inbox(struct reap__inbox *);
 
 /* usage */
 static inline void

@@ -74,6 +74,7 @@ back(void *arg)
 	(void)arg;
 	for (;;)
 		worker = reap_switch(worker, ping);
+	return 0;
 }
 
 /* One after the other; each measurement runs inside a context, as a host's would. */

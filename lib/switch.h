@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * switch.h: leaving a context, and coming back.
+ *
+ * All of it is inline, into the function that the user called.  The machine switch comes back on another stack, where every
+ * return still to be made was called for by somebody else: the processor predicts each of them wrong.  So there is to be one.
+ */
+#ifndef REAP_LIB_SWITCH_H
+#define REAP_LIB_SWITCH_H
+
+#include "arch/md.h"
+#include "worker.h"
+
+#define REAP__INLINE	static inline __attribute__((always_inline, unused))
+
+/* worker.c */
+_Noreturn void	reap__refuse(const struct reap_context *to);
+
+/* What a switch does before it leaves: the new current is known on every path before anything else can ask for it. */
+REAP__INLINE void *
+reap__depart(struct reap_worker *worker, struct reap_context *from, struct reap_context *to)
+{
+	void *sp = to->sp;
+
+	if (REAP_UNLIKELY(sp == NULL))
+		reap__refuse(to);
+	if ((to->flags & (REAP__PINNED | REAP__BASE | REAP__BOUND)) != 0 && REAP_UNLIKELY(to->live->home != worker))
+		reap_misuse("pinned", "a switch to a context that belongs to another worker, and was not shared");
+	if (REAP_UNLIKELY(worker->hooks != 0)) {
+		if (worker->hooks & REAP__HOOK_ON)
+			worker->domain->host.on_switch(worker, from, to);
+		if (worker->hooks & REAP__HOOK_USAGE && !(from->flags & REAP__EXITED))
+			reap__charge(worker, from);
+		if (worker->hooks & REAP__HOOK_AFTER && worker->slot.reap__prev == 0)
+			worker->slot.reap__prev = (uintptr_t)from | REAP__PREV_SWITCHED;
+	}
+	REAP_STORE_RELAXED(&to->sp, NULL);	/* no order: a peek is a snapshot */
+	worker->current = to;
+	REAP__COUNT(worker->domain, worker, switches);
+	return sp;
+}
+
+REAP__INLINE struct reap_worker *
+reap__switch(struct reap_worker *worker, struct reap_context *to)
+{
+	struct reap_context	*from = worker->current;
+	void			*sp = reap__depart(worker, from, to);
+
+	reap__san_before_switch(REAP__SAN(from->live), REAP__SAN(to->live), false);
+	worker = reap_md_swap(&from->sp, sp, worker);
+	reap__landed(worker);
+	return worker;
+}
+
+/* Who runs next: the host's choice, or the base context if nothing is runnable. */
+REAP__INLINE struct reap_context *
+reap__successor(struct reap_worker *worker)
+{
+	struct reap_context *to = worker->domain->hosted ? worker->domain->host.next(worker) : NULL;
+
+	return to != NULL ? to : worker->base;
+}
+
+REAP__INLINE void
+reap__slot_must_be_empty(struct reap_worker *worker)
+{
+	if (REAP_UNLIKELY(worker->slot.reap__prev != 0))
+		reap_misuse("slot-full", "a switch found the slot of its worker full: a host callback must not switch");
+}
+
+REAP__INLINE struct reap_worker *
+reap__park(struct reap_worker *worker, bool (*publish)(struct reap_context *, void *), void *arg)
+{
+	struct reap__parking parking = { worker->current, publish, arg };
+
+	if (REAP_UNLIKELY(worker->current->flags & REAP__BASE))
+		reap_misuse("park-base", "reap_park() by a base context, which is what runs when others park");
+	reap__slot_must_be_empty(worker);
+	worker->slot.reap__prev = (uintptr_t)&parking | REAP__PREV_PARKED;
+	return reap__switch(worker, reap__successor(worker));
+}
+
+#endif
