@@ -63,11 +63,13 @@ reap__collect(struct reap_worker *worker, struct reap_context *context, struct r
 			reap__inbox_unlink(&parent->inbox, context);
 		}
 		parent->kids--;
-		if (reap__private(context->flags))
-			parent->live->private_kids--;
 	}
 	if (REAP_UNLIKELY(context->off_cpu != NULL))
 		context->off_cpu(context, context->status);
+	/* Only now: off_cpu() may ask for the name, which shares it. */
+	if (reap__private(context->flags) && parent != NULL && parent == collector &&
+	    REAP__CLAIM_STATE(claim) != REAP__ADOPTED)
+		parent->live->private_kids--;
 	if (stack != NULL) {
 		reap__san_context_destroy(REAP__SAN(context->live));
 		context->live = NULL;

@@ -251,7 +251,8 @@ reap__share_words(struct reap_context *context)
 static void
 share_here(struct reap_context *context)
 {
-	if (context->live != NULL && context->live->home != reap_worker_self())
+	/* A dead one is in the hands of its parent, who is here, or of who reaps it: nobody else can reach it. */
+	if (!(context->flags & REAP__EXITED) && context->live->home != reap_worker_self())
 		reap_misuse("private", "a context that is private to one worker was named or shared by another thread");
 	reap__share_words(context);
 }

@@ -8,7 +8,6 @@
 #include <pthread.h>
 #include <reap.h>
 #include <reap/runtime.h>
-#include <semaphore.h>
 
 #include "engine.h"
 
@@ -40,8 +39,11 @@ struct engine {
 	long	 reaper;		/* thread id of the reaper thread; 0: none, or not found */
 	pthread_t asker;		/* the thread that asks for rounds */
 	struct reap_parking go;		/* the conductor sleeps here between rounds */
-	sem_t	 done;			/* ... and says here that it is done */
-	struct round *round;		/* the round that is asked for; NULL: end */
+	bool	 ending;		/* the one who asks, before it unparks the conductor: there is no other round */
+	/* ... and says here, under the lock, how often it was done: at its start, after every round, and at its end */
+	pthread_mutex_t lock;
+	pthread_cond_t done;
+	uint64_t times;
 };
 
 /* The only one of this process. */

@@ -236,6 +236,23 @@ print_means(FILE *out, const struct plan *plan)
 	return said;
 }
 
+/* Long bodies hide what a reap costs: a ratio of CPU means nothing without this. */
+static void
+print_scale(FILE *out, const struct plan *plan)
+{
+	double lo = plan->group[0].scale, hi = lo;
+	size_t i;
+
+	for (i = 1; i < plan->groups; i++) {
+		lo = plan->group[i].scale < lo ? plan->group[i].scale : lo;
+		hi = plan->group[i].scale > hi ? plan->group[i].scale : hi;
+	}
+	if (hi - lo < 1)
+		fprintf(out, "; bodies are %.0f times shorter than recorded, and part of the CPU", hi);
+	else
+		fprintf(out, "; bodies are %.0f to %.0f times shorter than recorded, and part of the CPU", lo, hi);
+}
+
 static void
 print_verdict(FILE *out, const struct plan *plan)
 {
@@ -251,9 +268,10 @@ print_verdict(FILE *out, const struct plan *plan)
 	}
 	fprintf(out, "verdict: over %zu trace%s, reap (%s) needs ", plan->programs, plan->programs == 1 ? "" : "s",
 	    side[champion].name);
-	if (print_means(out, plan))
+	if (print_means(out, plan)) {
 		print_score(out, plan);
-	else
+		print_scale(out, plan);
+	} else
 		fputs("something unknown of a reaper, as none came to its end", out);
 }
 

@@ -83,6 +83,16 @@ play_round(void)
 		reap_sleep_until(now_ns() + TAIL_NAP);
 }
 
+/* A context may take a lock of its OS thread's, as it does not switch while it holds it. */
+static void
+say_done(void)
+{
+	pthread_mutex_lock(&engine->lock);
+	engine->times++;
+	pthread_cond_signal(&engine->done);
+	pthread_mutex_unlock(&engine->lock);
+}
+
 static intptr_t
 conductor_main(void *arg)
 {
@@ -93,9 +103,9 @@ conductor_main(void *arg)
 	if (engine->setup.measuring && (error = reap_go(init_main, NULL, &init)) != 0)
 		engine_fail("reap_go for init", error);
 	for (;;) {
-		sem_post(&engine->done);
+		say_done();
 		reap_park_at(&engine->go);
-		if (engine->round == NULL)
+		if (engine->ending)
 			break;
 		play_round();
 	}
@@ -103,7 +113,7 @@ conductor_main(void *arg)
 		reap_adopter_interrupt(engine->adopter);
 		reap_wait(init, 0, NULL);
 	}
-	sem_post(&engine->done);
+	say_done();
 	return 0;
 }
 
@@ -254,8 +264,13 @@ put_meters(struct round *round, const struct meter *before, const struct meter *
 static void
 wait_for_conductor(void)
 {
-	while (sem_wait(&engine->done) != 0)
-		;
+	static uint64_t seen;
+
+	pthread_mutex_lock(&engine->lock);
+	while (engine->times == seen)
+		pthread_cond_wait(&engine->done, &engine->lock);
+	seen = engine->times;
+	pthread_mutex_unlock(&engine->lock);
 }
 
 static void
@@ -280,7 +295,6 @@ engine_round(struct round *round)
 		round->figure[i] = NAN;
 	reset();
 	process_reset_peak_rss();
-	engine->round = round;
 	read_meter(&before);
 	reap_unpark(&engine->go);
 	wait_for_conductor();
@@ -382,8 +396,8 @@ engine_start(const struct engine_setup *setup)
 	e->asker = pthread_self();
 	if (make_room(e) != 0)
 		engine_fail("calloc", -ENOMEM);
-	if (sem_init(&e->done, 0, 0) != 0)
-		engine_fail("sem_init", -errno);
+	pthread_mutex_init(&e->lock, NULL);
+	pthread_cond_init(&e->done, NULL);
 	set_pace(e);
 	e->spawn = (struct reap_context_options){
 		.size = sizeof(e->spawn), .entry = actor_main, .policy = setup->side->policy, .notify = setup->side->notify,
@@ -397,7 +411,7 @@ engine_stop(void)
 {
 	int error;
 
-	engine->round = NULL;
+	engine->ending = true;
 	reap_unpark(&engine->go);
 	wait_for_conductor();
 	if (engine->setup.side->batch >= 0 && (error = reap_thread_stop(engine->domain)) != 0)

@@ -835,21 +835,22 @@ never_made:
 	skip
 }
 
-proctype worker(byte w_)
+proctype worker(byte w_; bool runs)
 {
 	scratch;
 
 	w = w_;
 	do
-	:: at[BASE(w_)] == 0 ->			/* a context runs here */
+	:: !runs ->
 #ifdef MUTANT_no_landing_at_base
-		d_step { at[BASE(w_)] != 0 -> w = w_ }
+		d_step { at[BASE(w_)] != 0 -> w = w_; runs = true }
 #else
-		arrive(BASE(w_))
+		arrive(BASE(w_));
+		runs = true
 #endif
-	:: d_step { at[BASE(w_)] != 0 && nempty(runnable) -> runnable ? x; assert(slot[w] == 0) };
+	:: d_step { runs && nempty(runnable) -> runnable ? x; assert(slot[w] == 0); runs = false };
 		leave(BASE(w))
-	:: at[BASE(w_)] != 0 && live == 0 -> break
+	:: runs && live == 0 -> break
 	od;
 	/* reap_worker_stop() */
 	skip;
@@ -1000,7 +1001,7 @@ init
 		od;
 		i = 0;
 		do
-		:: i < WORKERS -> run worker(i); i++
+		:: i < WORKERS -> run worker(i, i != 0); i++
 		:: else -> break
 		od;
 		run adopter();

@@ -192,7 +192,7 @@ host_loop(struct host *host, struct reap_worker *worker)
 
 		(void)reap_yield(worker);
 		(void)reap_adopter_drain(reap_adopter_default(host->domain), 16);
-		host_idle(worker);
+		host_calls.idle(worker);
 		pthread_mutex_lock(&host->lock);
 		stop = host->stop && host->head == NULL;
 		pthread_mutex_unlock(&host->lock);

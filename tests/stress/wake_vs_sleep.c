@@ -6,8 +6,13 @@
  *	pairs	contexts that unpark each other, with more workers than work, so that workers sleep and wake all the time
  *	pinned	the same, each bound to a worker of its own: only that one can be woken
  *	outside	OS threads that send contexts in and wait for them in the kernel, while all workers sleep in between
+ *	knock	an OS thread that unparks a pinned context again and again
+ *
+ * The last two wait between their rounds, a little longer each time, then from none again: so that some rounds hit the very
+ * moment at which the last worker goes to sleep, some tens of microseconds after it ran dry.
  */
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -124,6 +129,16 @@ pinned(void *arg)
 	return 0;
 }
 
+#define STEPS		1024		/* of a wait, ... */
+#define STEP		32		/* ... each so many turns of an empty loop, some 10 ns */
+
+static void
+linger(long i)
+{
+	for (i = i * 37 % STEPS * STEP; i > 0; i--)
+		__asm__ volatile("");
+}
+
 static intptr_t
 increment(void *arg)
 {
@@ -138,13 +153,53 @@ outside(void *arg)
 	struct reap_handle handle;
 	intptr_t i;
 
-	for (i = 0; i < rounds / 4; i++) {
+	for (i = 0; i < rounds / 2; i++) {
+		linger(i);
 		options.arg = (void *)i;
 		CHECK_EQ(reap_runtime_go(arg, &options, &handle), 0);
 		CHECK_EQ(reap_join(handle, 0, &result), 0);
 		CHECK_EQ(result.status, i + 1);
 	}
 	return NULL;
+}
+
+static struct reap_parking door;
+static long knocks;			/* answered; any thread, by the macros of atomic.h */
+
+static intptr_t
+answer(void *arg)
+{
+	for (long i = 0; i < rounds / 2; i++) {
+		CHECK_EQ(reap_park_at(&door), 0);
+		(void)REAP_ADD_RELAXED(&knocks, 1);
+	}
+	return (intptr_t)arg;
+}
+
+static intptr_t
+porter(void *arg)
+{
+	struct reap_context_options options = { .size = sizeof(options), .entry = answer, .arg = arg, .flags = REAP_CONTEXT_PINNED };
+	struct reap_context *child;
+
+	CHECK_EQ(reap_go_with(&options, &child), 0);
+	return reap_wait(child, 0, NULL);
+}
+
+static void
+knock(struct reap_runtime *runtime)
+{
+	struct reap_context_options options = { .size = sizeof(options), .entry = porter };
+	struct reap_handle handle;
+
+	CHECK_EQ(reap_runtime_go(runtime, &options, &handle), 0);
+	for (long i = 0; i < rounds / 2; i++) {
+		linger(i);
+		reap_unpark(&door);
+		while (REAP_LOAD_RELAXED(&knocks) == i)
+			sched_yield();
+	}
+	CHECK_EQ(reap_join(handle, 0, NULL), 0);
 }
 
 int
@@ -169,8 +224,10 @@ main(int argc, char **argv)
 		CHECK_EQ(pthread_create(&thread[i], NULL, outside, runtime), 0);
 	for (i = 0; i < 2; i++)
 		CHECK_EQ(pthread_join(thread[i], NULL), 0);
+	outside(runtime);		/* alone: nobody else wakes who has overslept */
+	knock(runtime);
 	CHECK_EQ(reap_runtime_destroy(runtime), 0);
-	printf("%ld hand-overs by unpark, %ld between pinned contexts, %ld from outside, no wakeup lost\n", 4 * rounds, 2 * rounds,
-	    2 * (rounds / 4));
+	printf("%ld hand-overs by unpark, %ld between pinned contexts, %ld from outside, %ld knocks, no wakeup lost\n", 4 * rounds,
+	    2 * rounds, 3 * (rounds / 2), rounds / 2);
 	return 0;
 }

@@ -201,7 +201,7 @@ TEST(create, accessors_tell_what_was_asked_for)
 	CHECK(reap_context_user(child) == &h);
 	CHECK(reap_context_domain(child) == h.domain);
 	CHECK(reap_context_parent(child) == base);
-	CHECK(reap_context_home(child) == NULL);
+	CHECK(reap_context_home(child) == (host_private() ? h.worker : NULL));
 	CHECK_EQ(reap_context_policy(child), REAP_POLICY_SUCCESSOR);
 	CHECK_EQ(reap_context_state(child), REAP_STATE_NEW);
 	CHECK_EQ(reap_context_stack(child, &lo, &sp, &hi), 0);

@@ -102,18 +102,28 @@ host_wake(struct reap_worker *worker)
 static const struct reap_host host_alone = { .next = host_next, .ready = host_ready };
 static const struct reap_host host_shared = { .next = host_next, .ready = host_ready, .idle = host_idle, .wake = host_wake };
 
+/* Every test whose contexts stay where they were made runs a second time, with contexts that are private to their worker. */
+static inline bool
+host_private(void)
+{
+	return getenv("REAP_TEST_PRIVATE") != NULL;
+}
+
 /* options.size, .user and, unless set, .host are filled in. */
 static inline void
 host_open(struct host *h, struct reap_domain_options options)
 {
+	struct reap_host callbacks;
+
 	*h = (struct host){ .base = { .host = h } };
 	h->tail = &h->head;
 	CHECK_EQ(pthread_mutex_init(&h->lock, NULL), 0);
 	CHECK_EQ(pthread_cond_init(&h->more, NULL), 0);
 	options.size = sizeof(options);
 	options.user = h;
-	if (options.host == NULL)
-		options.host = &host_alone;
+	callbacks = options.host != NULL ? *options.host : host_alone;
+	callbacks.shares |= callbacks.idle == NULL && host_private();
+	options.host = &callbacks;
 	CHECK_EQ(reap_domain_create(&options, &h->domain), 0);
 	CHECK_EQ(reap_worker_start(h->domain, &h->base, &h->worker), 0);
 }
