@@ -179,7 +179,7 @@ reap__domain_of(const struct reap_context *context)
 static inline struct reap_context *
 reap__context_of(struct reap_completion *done)
 {
-	return (struct reap_context *)((char *)done - offsetof(struct reap_context, done));
+	return (struct reap_context *)(void *)((char *)done - offsetof(struct reap_context, done));
 }
 
 static inline uint32_t

@@ -7,8 +7,9 @@
  *	pinned	the same, each bound to a worker of its own: only that one can be woken
  *	outside	OS threads that send contexts in and wait for them in the kernel, while all workers sleep in between
  *	knock	an OS thread that unparks a pinned context again and again
+ *	stop	runtimes that end as their workers fall asleep for the first time
  *
- * The last two wait between their rounds, a little longer each time, then from none again: so that some rounds hit the very
+ * The last three wait between their rounds, a little longer each time, then from none again: so that some rounds hit the very
  * moment at which the last worker goes to sleep, some tens of microseconds after it ran dry.
  */
 #include <pthread.h>
@@ -187,6 +188,18 @@ porter(void *arg)
 }
 
 static void
+stop(const struct reap_runtime_options *options)
+{
+	struct reap_runtime *runtime;
+
+	for (long i = 0; i < rounds / 8; i++) {
+		CHECK_EQ(reap_runtime_create(options, &runtime), 0);
+		linger(i);
+		CHECK_EQ(reap_runtime_destroy(runtime), 0);
+	}
+}
+
+static void
 knock(struct reap_runtime *runtime)
 {
 	struct reap_context_options options = { .size = sizeof(options), .entry = porter };
@@ -227,7 +240,8 @@ main(int argc, char **argv)
 	outside(runtime);		/* alone: nobody else wakes who has overslept */
 	knock(runtime);
 	CHECK_EQ(reap_runtime_destroy(runtime), 0);
-	printf("%ld hand-overs by unpark, %ld between pinned contexts, %ld from outside, %ld knocks, no wakeup lost\n", 4 * rounds,
-	    2 * rounds, 3 * (rounds / 2), rounds / 2);
+	stop(&options);
+	printf("%ld hand-overs by unpark, %ld between pinned contexts, %ld from outside, %ld knocks, %ld ends, no wakeup lost\n",
+	    4 * rounds, 2 * rounds, 3 * (rounds / 2), rounds / 2, rounds / 8);
 	return 0;
 }
