@@ -55,6 +55,10 @@ stall(unsigned times)
 #endif
 }
 
+#ifndef REAP_RUNTIME_BEFORE_SLEEP	/* a test widens the window between the last look and the sleep */
+#define REAP_RUNTIME_BEFORE_SLEEP()
+#endif
+
 static uint64_t
 monotonic(void)
 {
@@ -242,6 +246,7 @@ doze(struct worker *w)
 	if (until != UINT64_MAX && rt->clock != NULL)
 		until = monotonic() + INJECTED_POLL;
 
+	REAP_RUNTIME_BEFORE_SLEEP();
 	REAP_STORE_RELAXED(&w->state, SLEEPING);
 	/* Release: pairs with the load in reap__summon(), which then finds SLEEPING. */
 	hungry = REAP_ADD_ACQ_REL(&rt->hungry, 0u - SEARCHING);

@@ -367,8 +367,8 @@ inline arrive(me)
 inline successor()
 {
 	if
-	:: nempty(runnable) -> runnable ? x
-	:: else -> x = BASE(w)
+	:: len(runnable) != 0 -> runnable ? x
+	:: len(runnable) == 0 -> x = BASE(w)
 	fi;
 	assert(slot[w] == 0)			/* [3] */
 }

@@ -117,7 +117,7 @@ main(int argc, char **argv)
 	pthread_t thread;
 	long made;
 
-	rounds = host_main(argc, argv, 4000);
+	rounds = host_main(argc, argv, 12000);
 	made = rounds * CHILDREN;
 	host_begin(&host, host_options(), WORKERS);
 	CHECK_EQ(pthread_create(&thread, NULL, outsider, NULL), 0);

@@ -139,7 +139,7 @@ main(int argc, char **argv)
 {
 	struct reap_domain_options options = host_options();
 
-	rounds = host_main(argc, argv, 8000);
+	rounds = host_main(argc, argv, 16000);
 	options.limit = LIMIT;
 	host_begin(&host, options, WORKERS);
 	for (long n = 0; n < rounds; n++)

@@ -3,8 +3,8 @@
  * host.h: the host of the stress programs: worker threads around one queue under one mutex.  Slow, and obviously right: what
  * breaks is not the host.
  *
- * Rare windows are widened, not hoped for: host_delay() spins or gives the processor away now and then, in ready(), in wake(),
- * between the last bookkeeping of an exit and the final switch (host_options()), and wherever a program calls it.  What it
+ * Rare windows are widened, not hoped for: host_delay() spins or gives the processor away now and then, in next(), ready() and
+ * wake(), between the last bookkeeping of an exit and the final switch (host_options()), and wherever a program calls it.  What it
  * chooses follows from the seed that every program prints first; `program SIZE SEED' makes the same choices again.
  */
 #ifndef REAP_TESTS_STRESS_HOST_H
@@ -111,6 +111,7 @@ host_next(struct reap_worker *worker)
 	struct host *host = reap_domain_user(reap_worker_domain(worker));
 	struct reap_context *context;
 
+	host_delay();	/* who has decided to sleep is not published yet */
 	pthread_mutex_lock(&host->lock);
 	context = host->head;
 	if (context != NULL) {

@@ -103,7 +103,7 @@ main(int argc, char **argv)
 	struct reap_stats stats;
 	int peak;
 
-	rounds = host_main(argc, argv, 2000);
+	rounds = host_main(argc, argv, 6000);
 	options.limit = TOTAL;
 	options.reserve = RESERVE;
 	host_begin(&host, options, WORKERS);

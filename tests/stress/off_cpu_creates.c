@@ -69,7 +69,7 @@ main(int argc, char **argv)
 	struct reap_handle handle;
 	long collected = 0, joined = 0;
 
-	rounds = host_main(argc, argv, 200);
+	rounds = host_main(argc, argv, 800);
 	host_begin(&host, host_options(), WORKERS);
 	for (long n = 0; n < rounds; n++) {
 		published = taken = 0;

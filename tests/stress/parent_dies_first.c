@@ -127,7 +127,7 @@ main(int argc, char **argv)
 	pthread_t thread;
 	long before = 0, after = 0;
 
-	rounds = host_main(argc, argv, 60);
+	rounds = host_main(argc, argv, 240);
 	allotted = 2000;
 	people = calloc((size_t)allotted, sizeof(*people));
 	CHECK(people != NULL);

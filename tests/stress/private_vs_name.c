@@ -242,7 +242,7 @@ main(int argc, char **argv)
 	struct reap_handle handle[PARENTS];
 	pthread_t thread;
 
-	rounds = host_main(argc, argv, 1500);
+	rounds = host_main(argc, argv, 1000);
 	for (int i = 0; i < WORKERS; i++) {
 		pthread_mutex_init(&queues[i].lock, NULL);
 		queues[i].tail = &queues[i].head;

@@ -61,7 +61,7 @@ main(int argc, char **argv)
 	struct reap_handle handle[WORKERS];
 	struct reap_stats stats;
 
-	total = host_main(argc, argv, 400000);
+	total = host_main(argc, argv, 150000);
 	options.before_final_switch = NULL;
 	host_begin(&host, options, WORKERS);
 	for (intptr_t i = 0; i < WORKERS; i++)

@@ -67,7 +67,7 @@ main(int argc, char **argv)
 	struct reap_domain_options options = host_options();
 	pthread_t thread[THREADS];
 
-	rounds = host_main(argc, argv, 4000);
+	rounds = host_main(argc, argv, 8000);
 	options.stack.quarantine = 32;
 	host_begin(&host, options, WORKERS);
 	for (intptr_t i = 0; i < THREADS; i++)

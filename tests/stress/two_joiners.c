@@ -125,7 +125,7 @@ main(int argc, char **argv)
 {
 	pthread_t thread[THREADS];
 
-	rounds = host_main(argc, argv, 600);
+	rounds = host_main(argc, argv, 2400);
 	pthread_barrier_init(&round_begins, NULL, THREADS + 1);
 	pthread_barrier_init(&round_ends, NULL, THREADS + 1);
 	host_begin(&host, host_options(), WORKERS);

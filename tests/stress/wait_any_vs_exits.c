@@ -153,7 +153,7 @@ main(int argc, char **argv)
 	struct reap_handle handle[PARENTS], context;
 	pthread_t thread[THREADS];
 
-	rounds = host_main(argc, argv, 2000);
+	rounds = host_main(argc, argv, 8000);
 	for (int i = 0; i < PARENTS; i++)
 		pthread_mutex_init(&board[i].lock, NULL);
 	host_begin(&host, host_options(), WORKERS);

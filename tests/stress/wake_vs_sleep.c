@@ -9,8 +9,9 @@
  *	knock	an OS thread that unparks a pinned context again and again
  *	stop	runtimes that end as their workers fall asleep for the first time
  *
- * The last three wait between their rounds, a little longer each time, then from none again: so that some rounds hit the very
- * moment at which the last worker goes to sleep, some tens of microseconds after it ran dry.
+ * The last three wait between their rounds, a little longer each time, then from none again: so that some rounds hit the
+ * moment at which the last worker goes to sleep, some tens of microseconds after it ran dry.  This program's runtime is built
+ * to take some microseconds for that moment.
  */
 #include <pthread.h>
 #include <sched.h>
@@ -131,7 +132,7 @@ pinned(void *arg)
 }
 
 #define STEPS		1024		/* of a wait, ... */
-#define STEP		32		/* ... each so many turns of an empty loop, some 10 ns */
+#define STEP		128		/* ... each so many turns of an empty loop, some 50 ns */
 
 static void
 linger(long i)

@@ -78,7 +78,7 @@ main(int argc, char **argv)
 	pthread_t thread[AT_ONCE];
 	long made;
 
-	threads = host_main(argc, argv, 1000);
+	threads = host_main(argc, argv, 500);
 	made = threads * CONTEXTS;
 	options.limit = LIMIT;
 	host_init(&host, options);

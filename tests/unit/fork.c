@@ -42,6 +42,8 @@ TEST(fork, the_child_goes_on_with_its_worker)
 	struct gate	gate = GATE_INIT;
 	pid_t		pid;
 
+	if (HOST_SANITIZED)
+		SKIP("ThreadSanitizer loses what it knew of fibers when a process forks");
 	host_open(&h, (struct reap_domain_options){ 0 });
 	(void)host_spawn(host_gated, &gate);
 	host_run();
