@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * own_scheduler.c: door 2, bring your own scheduler.  next() and ready() of a FIFO, linked through the descriptors; one OS
- * thread, so there is neither idle() nor wake().  The thread's base context is the parent: it waits, and that runs the others.
+ * own_scheduler.c: door 2, bring your own scheduler: next() and ready() of a FIFO, linked through the descriptors.  One OS
+ * thread: neither idle() nor wake().  Its base context is the parent, which waits, and that runs the others.
  */
 #include <stdio.h>
 
@@ -48,9 +48,8 @@ main(void)
 	struct reap_context *a, *b;
 	static char names[] = "ab";
 
-	if (reap_domain_create(&options, &domain) != 0 || reap_worker_start(domain, NULL, &worker) != 0)
-		return 1;
-	if (reap_spawn(worker, count, &names[0], &a) != 0 || reap_spawn(worker, count, &names[1], &b) != 0)
+	if (reap_domain_create(&options, &domain) != 0 || reap_worker_start(domain, NULL, &worker) != 0 ||
+	    reap_spawn(worker, count, &names[0], &a) != 0 || reap_spawn(worker, count, &names[1], &b) != 0)
 		return 1;
 	ready(a);
 	ready(b);

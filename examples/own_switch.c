@@ -35,7 +35,7 @@ run(int i)
 int
 main(void)
 {
-	int i;
+	static int i;				/* getcontext() could clobber it elsewhere */
 
 	for (i = 0; i < FIBERS; i++) {
 		reap_completion_init(&fibers[i].dead);

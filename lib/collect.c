@@ -56,7 +56,7 @@ reap__collect(struct reap_worker *worker, struct reap_context *context, struct r
 		reap__result(context, result);
 	if (REAP_UNLIKELY(domain->usage) && collector != NULL && reap__domain_of(collector) == domain)
 		fold_usage(context, collector);
-	if (REAP_LIKELY(parent != NULL && parent == collector) && REAP__CLAIM_STATE(claim) != REAP__ADOPTED) {
+	if (REAP_LIKELY(parent != NULL && parent == collector) && !reap__adopted(claim)) {
 		/* First of all: off_cpu() may create a context, and that sweep this list. */
 		if (reap__flags(context) & REAP__LISTED) {
 			reap__inbox_take(&parent->inbox);
@@ -68,7 +68,7 @@ reap__collect(struct reap_worker *worker, struct reap_context *context, struct r
 		context->off_cpu(context, context->status);
 	/* Only now: off_cpu() may ask for the name, which shares it. */
 	if (reap__private(context->flags) && parent != NULL && parent == collector &&
-	    REAP__CLAIM_STATE(claim) != REAP__ADOPTED)
+	    !reap__adopted(claim))
 		parent->live->private_kids--;
 	if (stack != NULL) {
 		reap__san_context_destroy(REAP__SAN(context->live));
@@ -77,7 +77,7 @@ reap__collect(struct reap_worker *worker, struct reap_context *context, struct r
 		reap__stack_put(&domain->depot, worker != NULL ? &worker->cache : NULL, stack);
 		REAP__COUNT(domain, worker, ledger[payer].stacks);
 	}
-	if (parent != NULL && parent != collector && REAP__CLAIM_STATE(claim) != REAP__ADOPTED) {
+	if (parent != NULL && parent != collector && !reap__adopted(claim)) {
 		/* Only the parent may unlink: it finds a tombstone, which is one more reference until then. */
 		tombstone = (reap__flags(context) & REAP__LISTED) != 0;
 		sleeper = reap__let_go(worker, parent);

@@ -174,6 +174,7 @@ check(const struct reap_domain *domain, const struct reap_worker *worker, const 
 	    (options->stack != NULL && (options->stack_ops != NULL || options->stack_size == 0)) ||
 	    (options->stack_ops != NULL && (options->stack_ops->alloc == NULL || options->stack_ops->free == NULL)) ||
 	    (options->adopter != NULL && options->adopter->domain != domain) ||
+	    (options->group != NULL && reap__group_domain(options->group) != domain) ||
 	    (policy == REAP_POLICY_THREAD && !reap__reaper_runs(domain)))
 		return -EINVAL;
 	if (options->flags & REAP_CONTEXT_PINNED && worker == NULL)
@@ -241,7 +242,7 @@ reap__share_words(struct reap_context *context)
 
 	/* A parent that has ended has closed its inbox: that is written atomically anyhow. */
 	if (parent != NULL && !(parent->flags & REAP__EXITED) &&
-	    REAP__CLAIM_STATE(REAP_LOAD_RELAXED(&context->claim)) != REAP__ADOPTED) {
+	    !reap__adopted(REAP_LOAD_RELAXED(&context->claim))) {
 		parent->live->private_kids--;
 		reap__set_flags(parent, REAP__KIN);
 	}
@@ -266,6 +267,8 @@ reap_context_share(struct reap_context *context)
 		return -EPERM;
 	if (!(flags & REAP__BOUND))
 		return 0;
+	if (context->live == NULL)
+		return 0;	/* dead, and thin: nobody will run it */
 	if (context->live->private_kids != 0)
 		return -EBUSY;
 	if (reap__private(flags))

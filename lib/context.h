@@ -16,7 +16,7 @@
  *	    | '---exit---> ZOMBIE -'   |  peek puts it back                            |
  *	    |                |  wait, join, wait_any                                   |
  *	    | detach         | detach; the parent ends                                 |
- *	    '----------------'-----> ADOPTED ------------------drain-------------------'
+ *	    '----------------'-----> ADOPTED or ORPHANED -------drain------------------'
  */
 #ifndef REAP_LIB_CONTEXT_H
 #define REAP_LIB_CONTEXT_H
@@ -35,12 +35,20 @@ enum reap__claim {
 	REAP__CLAIMED,		/* a collector waits for it, or is freeing it */
 	REAP__ZOMBIE,		/* exited, its parent's to collect */
 	REAP__ADOPTED,		/* its adopter's to reap, now or when it ends */
+	REAP__ORPHANED,		/* the same, because its parent ended first */
 	REAP__REAPED		/* collected; the descriptor stays for a holder, a list or a child */
 };
 
 #define REAP__CLAIM(generation, state)	((uint64_t)(generation) << 8 | (uint64_t)(state))
 #define REAP__CLAIM_STATE(claim)	((enum reap__claim)((claim) & 0xff))
 #define REAP__CLAIM_GENERATION(claim)	((claim) >> 8)
+
+/* Nobody's to collect but its adopter's. */
+static inline bool
+reap__adopted(uint64_t claim)
+{
+	return REAP__CLAIM_STATE(claim) == REAP__ADOPTED || REAP__CLAIM_STATE(claim) == REAP__ORPHANED;
+}
 
 /*
  * The reasons why a descriptor's memory stays, in one word:

@@ -198,6 +198,13 @@ reap__descriptor_fini(struct reap_domain *domain)
 	while (domain->slabs != NULL) {
 		struct reap__descriptors *slab = domain->slabs;
 
+		/* Holds that nobody released: their descriptors go with the slab, what they refer to must not stay. */
+		for (uint32_t i = 0; i < slab->carved; i++) {
+			struct reap_context *held = descriptor_at(slab, i);
+
+			if (held->claim != 0 && held->flags & REAP__SUB_ADOPTED)
+				reap__adopter_unref(held->adopter);
+		}
 		domain->slabs = slab->next;
 		(void)reap__os_unmap(slab, REAP__SLAB_SIZE);
 	}

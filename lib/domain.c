@@ -75,6 +75,17 @@ count_live(struct reap_context *context, void *arg)
 		listing->live++;
 }
 
+/* Nobody has waited for it either; its adopter has not come to it yet. */
+static void
+list_orphan(struct reap_context *context, void *arg)
+{
+	struct listing *listing = arg;
+
+	if (listing->unjoined != NULL &&
+	    REAP__CLAIM_STATE(REAP_LOAD_RELAXED(&context->claim)) == REAP__ORPHANED)
+		listing->unjoined(context, listing->arg);
+}
+
 static void
 bury(struct reap_context *context, void *arg)
 {
@@ -101,6 +112,7 @@ reap_domain_destroy(struct reap_domain *domain, void (*unjoined)(struct reap_con
 	if (listing.live != 0)
 		return -EBUSY;
 	reap__reaper_fini(domain);
+	(void)reap_domain_for_each(domain, list_orphan, &listing);
 	while (reap_adopter_drain(&domain->adopter, 1024) > 0)
 		continue;
 	(void)reap_domain_for_each(domain, bury, &listing);

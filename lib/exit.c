@@ -103,14 +103,14 @@ reap__bequeath(struct reap_context *context, struct reap__told *told)
 			return;
 		}
 		/* The parent ended first.  A joiner may have claimed us meanwhile: then it reaps, and lets the parent go. */
-		if (REAP_CAS_ACQ_REL(&context->claim, &zombie, adopted)) {
+		if (REAP_CAS_ACQ_REL(&context->claim, &zombie, REAP__CLAIM(generation, REAP__ORPHANED))) {
 			REAP__COUNT(reap__domain_of(context), reap__worker_in(reap__domain_of(context)), orphans);
 			tell(told, reap__let_go(reap_worker_self(), parent));
 			tell(told, reap__to_adopter(context));
 		}
 		return;
 	}
-	if (REAP__CLAIM_STATE(claim) == REAP__ADOPTED)
+	if (reap__adopted(claim))
 		tell(told, reap__to_adopter(context));
 	/* CLAIMED: the collector sleeps on the completion, or will look at it. */
 }
@@ -129,11 +129,11 @@ reap__disinherit(struct reap_worker *worker, struct reap_context *parent)
 		struct reap_waiter	*drainer;
 		/* Acquire: pairs with the release of the child's own transition, or of a claimer. */
 		uint64_t		 claim = REAP_LOAD_ACQUIRE(&child->claim);
-		uint64_t		 adopted = REAP__CLAIM(REAP__CLAIM_GENERATION(claim), REAP__ADOPTED);
+		uint64_t		 orphaned = REAP__CLAIM(REAP__CLAIM_GENERATION(claim), REAP__ORPHANED);
 
 		reap__inbox_unlink(&parent->inbox, child);
 		/* Release: pairs with the drain's acquire of the inbox it is pushed to next. */
-		if (REAP__CLAIM_STATE(claim) != REAP__ZOMBIE || !REAP_CAS_ACQ_REL(&child->claim, &claim, adopted)) {
+		if (REAP__CLAIM_STATE(claim) != REAP__ZOMBIE || !REAP_CAS_ACQ_REL(&child->claim, &claim, orphaned)) {
 			reap__ref_add(worker, child, (uint64_t)-1);	/* a joiner's: the list drops its tombstone */
 			continue;
 		}

@@ -36,6 +36,12 @@ reap_group_create(struct reap_domain *domain, struct reap_group **out)
 	return 0;
 }
 
+struct reap_domain *
+reap__group_domain(const struct reap_group *group)
+{
+	return group->domain;
+}
+
 static void
 group_free(struct reap_group *group)
 {

@@ -27,9 +27,9 @@ reap__tell_host(struct reap_domain *domain, struct reap_context *child)
 		if (REAP__REFS(refs) == 0)
 			return;
 		/* Acquire: pairs with the release of refs in create: if this is the next life of the parent's descriptor,
-		 * the claim read below is ADOPTED.  If it is not, the child has not let go: ours keeps the parent there. */
+		 * the claim read below is ORPHANED.  If it is not, the child has not let go: ours keeps the parent there. */
 	} while (!REAP_CAS_ACQ_REL(&parent->refs, &refs, refs + 1));
-	if (REAP__CLAIM_STATE(REAP_LOAD_ACQUIRE(&child->claim)) != REAP__ADOPTED)
+	if (!reap__adopted(REAP_LOAD_ACQUIRE(&child->claim)))	/* pairs with who made it an orphan */
 		domain->host.child_exited(parent, child);
 	reap__ref_add(reap_worker_self(), parent, (uint64_t)-1);
 }
@@ -44,7 +44,7 @@ reap__ended(struct reap_worker *worker, struct reap_context *context, struct rea
 	struct reap_domain	*domain = reap__domain_of(context);
 	struct reap__stack	*stack = context->stack;
 	enum reap_policy	 policy = REAP__POLICY_OF(context->flags);
-	bool			 adopted = REAP__CLAIM_STATE(REAP_LOAD_RELAXED(&context->claim)) == REAP__ADOPTED;
+	bool			 adopted = reap__adopted(REAP_LOAD_RELAXED(&context->claim));
 	struct reap_waiter	*drainer = NULL;
 
 	if (REAP_UNLIKELY(context->flags & REAP__GROUPED))
@@ -124,8 +124,11 @@ reap__land(struct reap_worker *worker)
 		break;
 	case REAP__PREV_PARKED:
 		/* From its `true' on the parked one may run elsewhere: neither it nor its stack is touched again [7]. */
-		if (!parking->publish(context, parking->arg))
+		if (!parking->publish(context, parking->arg)) {
+			if (REAP_UNLIKELY(!worker->domain->hosted))
+				reap_misuse("no-host", "a parked context must be readied, and its domain has no host");
 			host->ready(context);
+		}
 		break;
 	case REAP__PREV_YIELDED:
 		host->ready(context);

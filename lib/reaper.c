@@ -42,6 +42,8 @@ reap__reaper_hand(struct reap_domain *domain, struct reap_context *dead)
 	struct reap__reaper	*reaper = domain->reaper;
 	struct reap_waiter	*sleeper;
 
+	if (REAP_UNLIKELY(!reap__reaper_runs(domain)))
+		reap_misuse("thread-stopped", "a context of policy THREAD ended after reap_thread_stop()");
 	if (reaper->batch > 0) {
 		sleeper = reap__adopter_owe_stack(&reaper->adopter, dead->stack);
 		if (sleeper != NULL)

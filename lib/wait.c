@@ -180,7 +180,7 @@ reap_wait(struct reap_context *child, unsigned flags, struct reap_result *result
 	if (flags & REAP_NOHANG && !reap_completion_posted(&child->done)) {
 		enum reap__claim state = REAP__CLAIM_STATE(REAP_LOAD_RELAXED(&child->claim));
 
-		return state == REAP__CLAIMED ? -EBUSY : state == REAP__ADOPTED ? -ECHILD : -EAGAIN;
+		return state == REAP__CLAIMED ? -EBUSY : state == REAP__ADOPTED || state == REAP__ORPHANED ? -ECHILD : -EAGAIN;
 	}
 	error = claim(child, 0, self);
 	if (error != 0)
@@ -199,10 +199,22 @@ reap_join(struct reap_handle handle, unsigned flags, struct reap_result *result)
 	if (context == NULL)
 		return -ESRCH;
 	if (flags & REAP_PEEK) {
-		enum reap_state state;
+		struct reap_result	seen;
+		enum reap_state		state;
+		uint64_t		word;
 
-		error = reap_peek(handle, &state, result);
-		return error != 0 ? error : state == REAP_STATE_ZOMBIE ? 0 : -EAGAIN;
+		error = reap_peek(handle, &state, &seen);
+		if (error != 0)
+			return error;
+		/* Acquire: pairs with the transitions of the exit and of detach. */
+		word = REAP_LOAD_ACQUIRE(&context->claim);
+		if (REAP__CLAIM_GENERATION(word) != handle.generation || reap__adopted(word))
+			return -ESRCH;
+		if (state != REAP_STATE_ZOMBIE)
+			return -EAGAIN;
+		if (result != NULL)
+			*result = seen;
+		return 0;
 	}
 	if (context == self)	/* or the name of somebody who had our descriptor before us */
 		return REAP__CLAIM_GENERATION(REAP_LOAD_RELAXED(&self->claim)) == handle.generation ? -EDEADLK : -ESRCH;

@@ -183,6 +183,7 @@ void	reap__limit_return(struct reap_domain *domain, struct reap_worker *worker);
 void	reap__limit_donate(struct reap_worker *worker);
 
 /* group.c: one member is off the CPU; at the landing */
+struct reap_domain *reap__group_domain(const struct reap_group *group);
 int	reap__group_join(struct reap_group *group);
 void	reap__group_left(struct reap_group *group, intptr_t status);
 

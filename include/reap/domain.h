@@ -104,7 +104,8 @@ REAP_API int	reap_domain_create(const struct reap_domain_options *options, struc
 REAP_API void	*reap_domain_user(const struct reap_domain *domain);
 
 /*
- * reap_domain_destroy -- end a domain.  What nobody waited for is listed through `unjoined' (may be NULL) and reaped.
+ * reap_domain_destroy -- end a domain.  What nobody waited for, orphans that no adopter has drained included, is listed
+ * through `unjoined' (may be NULL) and reaped.
  *
  *   context    An OS thread that is no worker of the domain; all workers stopped, all adopters and groups destroyed.
  *   ownership  On 0 the domain, its stacks and all handles into it are gone.

@@ -20,7 +20,7 @@ struct reap_group;
  *   ownership  *group is the caller's, until reap_group_wait() or reap_group_destroy().
  *   ordering   None.
  *   cost       Allocates.
- *   returns    0; -ENOMEM.
+ *   returns    0; -EINVAL; -ENOMEM.
  */
 REAP_API int	reap_group_create(struct reap_domain *domain, struct reap_group **group);
 
@@ -32,7 +32,8 @@ REAP_API int	reap_group_create(struct reap_domain *domain, struct reap_group **g
  *   ordering   All that any member did happens before the return.
  *   cost       As reap_wait().
  *   returns    0, *status (may be NULL) is the last one's; -EAGAIN: REAP_NOHANG and not ended; -ECHILD: it never had a
- *              member; -EBUSY: somebody else waits; -EDEADLK: the caller is a member; -EINVAL: flags.
+ *              member; -EBUSY: somebody else waits; -EDEADLK: the caller is a member, or a base context that nothing can wake;
+ *              -EINVAL: flags.
  */
 REAP_API int	reap_group_wait(struct reap_group *group, unsigned flags, intptr_t *status);
 
@@ -43,7 +44,7 @@ REAP_API int	reap_group_wait(struct reap_group *group, unsigned flags, intptr_t 
  *   ownership  Consumes the group on success.
  *   ordering   As reap_group_wait().
  *   cost       A load, a free.
- *   returns    0; -EBUSY: members are left, nothing changed.
+ *   returns    0; -EINVAL; -EBUSY: members are left, nothing changed.
  */
 REAP_API int	reap_group_destroy(struct reap_group *group);
 

@@ -49,7 +49,7 @@ struct reap_stack_options {
 };
 
 struct reap_stack_info {
-	struct reap_context *context;	/* who runs on it, or ran last until it is off the CPU; NULL: the stack is free */
+	struct reap_context *context;	/* who runs on it, or ran on it last, until it is given up; NULL: the stack is free */
 	const char *lo;			/* lowest usable byte */
 	const char *hi;			/* one past the highest */
 	bool	 guard;			/* the address lies in the guard below lo: an overflow */

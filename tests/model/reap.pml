@@ -8,6 +8,7 @@
  * later one, and what its successor does then is the landing.
  *
  *	-DWORKERS=n -DCONTEXTS=n	how many
+ *	-DSTAR				only the first context spawns; without: all do
  *	-DJOIN				each context may once join one that is younger than itself (cycles are not the subject)
  *	-DDETACH			each context may once detach one that is younger
  *	-DTHREAD			an OS thread joins some context, sleeping in the kernel
@@ -29,6 +30,11 @@
 #endif
 #ifndef POLICY
 #define POLICY		2
+#endif
+#ifdef STAR
+#define SPAWNS(me)	((me) == ROOT)
+#else
+#define SPAWNS(me)	true
 #endif
 #define CACHE		1			/* stacks in a worker's cache; what exceeds it goes to the depot */
 
@@ -773,7 +779,7 @@ proctype context(byte me)
 	fi;
 #endif
 	do
-	:: atomic { spawned < CONTEXTS -> spawned++; child = spawned };
+	:: atomic { SPAWNS(me) && spawned < CONTEXTS -> spawned++; child = spawned };
 		spawn(me, child);
 		child = 0
 	:: kids[me] != 0 ->

@@ -27,7 +27,7 @@
 #define WORKERS		3
 #define SECONDS		120		/* enough under any sanitizer */
 
-static long rounds = 20000;
+static long rounds = 8000;
 
 static void
 lost(int signo)
