@@ -8,6 +8,7 @@
 #include <reap.h>
 
 static struct reap_context *first, **last = &first;
+static char names[] = "ab";
 
 static struct reap_context *
 next(struct reap_worker *worker)
@@ -46,15 +47,13 @@ main(void)
 	struct reap_domain *domain;
 	struct reap_worker *worker;
 	struct reap_context *a, *b;
-	static char names[] = "ab";
 
 	if (reap_domain_create(&options, &domain) != 0 || reap_worker_start(domain, NULL, &worker) != 0 ||
 	    reap_spawn(worker, count, &names[0], &a) != 0 || reap_spawn(worker, count, &names[1], &b) != 0)
 		return 1;
 	ready(a);
 	ready(b);
-	if (reap_wait(a, 0, NULL) != 0 || reap_wait(b, 0, NULL) != 0)
-		return 1;
-	puts("both reaped");
+	if (reap_wait(a, 0, NULL) == 0 && reap_wait(b, 0, NULL) == 0)
+		puts("both reaped");
 	return reap_worker_stop(worker) != 0 || reap_domain_destroy(domain, NULL, NULL) != 0;
 }

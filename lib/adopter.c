@@ -133,9 +133,18 @@ next_stack(struct reap_adopter *adopter)
 {
 	struct reap__stack *stack = adopter->owed;
 
-	if (stack == NULL && REAP_LOAD_RELAXED(&adopter->stacks) != 0)
+	if (stack == NULL && REAP_LOAD_RELAXED(&adopter->stacks) != 0) {
 		/* Acquire: pairs with the release in push_stack(). */
-		stack = (struct reap__stack *)REAP_XCHG_ACQUIRE(&adopter->stacks, 0);
+		struct reap__stack *newest = (struct reap__stack *)REAP_XCHG_ACQUIRE(&adopter->stacks, 0);
+
+		while (newest != NULL) {	/* oldest first, so that nobody waits for long */
+			struct reap__stack *older = newest->next;
+
+			newest->next = stack;
+			stack = newest;
+			newest = older;
+		}
+	}
 	if (stack != NULL)
 		adopter->owed = stack->next;
 	return stack;
@@ -162,6 +171,8 @@ reap__adopter_free_stack(struct reap_domain *domain, struct reap_worker *worker,
 		REAP__COUNT_N(domain, worker, ledger[payer].ns, domain->clock(domain->clock_arg) - since);
 	if (dead == NULL)
 		return;
+	if (!(dead->flags & REAP__EARLY))
+		reap__tell_host(domain, dead);
 	reap_completion_post(&dead->done);
 	for (unsigned i = 0; i < REAP__TOLD_MAX && told.who[i] != NULL; i++)
 		told.who[i]->ready(told.who[i]);

@@ -19,6 +19,13 @@ reap__ready_sleeper(struct reap_waiter *waiter)
 	reap__domain_of(sleep->context)->host.ready(sleep->context);
 }
 
+/* The context behind a waiter, NULL if it is something else that sleeps. */
+struct reap_context *
+reap__sleeper(struct reap_waiter *waiter)
+{
+	return waiter->ready == reap__ready_sleeper ? ((struct reap__sleep *)waiter)->context : NULL;
+}
+
 bool
 reap__publish_sleeper(struct reap_context *parked, void *arg)
 {

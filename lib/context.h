@@ -84,7 +84,8 @@ reap__adopted(uint64_t claim)
 #define REAP__SHARED		0x400u	/* others than its worker may reach it; see below */
 #define REAP__KIN		0x800u	/* as a parent: it has or had a shared child, who writes to its inbox */
 #define REAP__BOUND		0x1000u	/* not shared, or with children that are not: only its home runs it */
-#define REAP__POLICY_SHIFT	13	/* enum reap_policy */
+#define REAP__POLICY_SHIFT	13	/* enum reap_policy, 3 bits */
+#define REAP__AWAITED		0x10000u /* somebody waits for it who was told, or resumed, before the landing; by itself */
 #define REAP__POLICY_OF(flags)	((enum reap_policy)((flags) >> REAP__POLICY_SHIFT & 7))
 
 /*
@@ -272,6 +273,7 @@ reap__inbox_take(struct reap__inbox *inbox)
 
 /* barrier.c */
 void			 reap__sleep_forget(struct reap_context *);
+struct reap_context	*reap__sleeper(struct reap_waiter *);
 
 /* exit.c: the end of a context, up to the post */
 void			 reap__bequeath(struct reap_context *, struct reap__told *);

@@ -172,6 +172,43 @@ die(struct reap_domain *domain, struct reap_worker *worker, struct reap_context 
 	reap__bequeath(context, told);
 }
 
+/* The context that sleeps behind this waiter, if it may run here. */
+static struct reap_context *
+follower(const struct reap_worker *worker, struct reap_waiter *waiter)
+{
+	struct reap_context *sleeper = reap__sleeper(waiter);
+
+	return sleeper != NULL && reap__domain_of(sleeper) == worker->domain &&
+	    ((reap__flags(sleeper) & (REAP__BOUND | REAP__PINNED)) == 0 || sleeper->live->home == worker) ? sleeper : NULL;
+}
+
+/*
+ * Nothing else is runnable, and somebody sleeps for the one who dies: straight to that one.  Its own landing makes the post that
+ * it waits for, so it is not told.
+ */
+static struct reap_context *
+follow(struct reap_worker *worker, struct reap_context *dying, struct reap__told *told)
+{
+	struct reap_context	*sleeper;
+	/* Acquire: pairs with the release in reap_completion_arm(). */
+	uintptr_t		 word = REAP_LOAD_ACQUIRE(&dying->done.reap__word);
+
+	if (told->who[0] != NULL) {
+		sleeper = told->who[1] == NULL ? follower(worker, told->who[0]) : NULL;
+		if (sleeper != NULL)
+			told->who[0] = NULL;
+		return sleeper;
+	}
+	if (word == REAP__PENDING || (sleeper = follower(worker, (struct reap_waiter *)word)) == NULL)
+		return NULL;
+	if (reap__private(reap__flags(dying))) {
+		REAP_STORE_RELAXED(&dying->done.reap__word, REAP__PENDING);
+		return sleeper;
+	}
+	/* pairs with reap_completion_disarm(): the sleeper is ours to resume, or gone */
+	return REAP_CAS_ACQ_REL(&dying->done.reap__word, &word, REAP__PENDING) ? sleeper : NULL;
+}
+
 _Noreturn void
 reap_exit(intptr_t status)
 {
@@ -197,9 +234,19 @@ reap_exit(intptr_t status)
 		tell_early(context, &told);
 		reap__tell_host(domain, context);
 		reap__ready_all(&told);
+		if (told.who[0] != NULL)
+			reap__set_flags(context, REAP__AWAITED);
 		told = (struct reap__told){ { NULL } };
 	}
 	to = reap__successor(worker);
+	if (to == worker->base && domain->host.direct && REAP__POLICY_OF(context->flags) != REAP_POLICY_THREAD) {
+		struct reap_context *sleeper = follow(worker, context, &told);
+
+		if (sleeper != NULL) {
+			reap__set_flags(context, REAP__AWAITED);
+			to = sleeper;
+		}
+	}
 	if (to == worker->base)
 		REAP__COUNT(domain, worker, base);
 	else
@@ -237,6 +284,10 @@ reap_context_destroy(struct reap_context *context, intptr_t status)
 	} else
 		reap__sleep_forget(context);
 	context->sp = NULL;
+	/* Nobody stands on the stack: whoever collects it frees it, and the reaper thread may have been stopped already. */
+	if (REAP__POLICY_OF(context->flags) == REAP_POLICY_THREAD)
+		REAP_STORE_RELAXED(&context->flags, (context->flags & ~(7u << REAP__POLICY_SHIFT)) |
+		    (uint32_t)REAP_POLICY_PARENT << REAP__POLICY_SHIFT);
 	die(domain, worker, context, status, &told);
 	if (context->flags & REAP__EARLY)
 		reap__tell_host(domain, context);

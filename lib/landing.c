@@ -52,14 +52,13 @@ reap__ended(struct reap_worker *worker, struct reap_context *context, struct rea
 	if (policy == REAP_POLICY_THREAD) {
 		/* The reaper thread frees, then posts and tells, as it did in the kernel. */
 		context->live->told = *told;
-		if (!(context->flags & REAP__EARLY))
-			reap__tell_host(domain, context);
 		reap__reaper_hand(domain, context);
 		return;
 	}
 	/* A waiter is there: it gets all of it, hot in its cache.  The word is only glanced at: who comes later gets less. */
 	if (policy == REAP_POLICY_ADAPTIVE && (adopted ||
-	    (told->who[0] == NULL && REAP_LOAD_RELAXED(&context->done.reap__word) == REAP__PENDING)))
+	    (told->who[0] == NULL && !(context->flags & REAP__AWAITED) &&
+	    REAP_LOAD_RELAXED(&context->done.reap__word) == REAP__PENDING)))
 		policy = REAP_POLICY_SUCCESSOR;
 	if (policy == REAP_POLICY_SUCCESSOR && worker != NULL && worker->domain == domain &&
 	    !(context->flags & REAP__BORROWED) && reap__stack_shelvable(stack)) {

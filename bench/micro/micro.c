@@ -177,7 +177,7 @@ by_value(const void *a, const void *b)
 int
 main(int argc, char **argv)
 {
-	struct reap_host host = { .next = next, .ready = ready, .shares = true };
+	struct reap_host host = { .next = next, .ready = ready, .shares = true, .direct = true };
 	struct reap_domain_options options = { .size = sizeof(options), .host = &host };
 	struct reap_domain *domain;
 	struct reap_worker *worker;

@@ -109,7 +109,8 @@ REAP_API void	reap_adopter_interrupt(struct reap_adopter *adopter);
  * reap_thread_start, reap_thread_stop -- the reaper thread: an own pthread that drains what REAP_POLICY_THREAD hands it.
  * One per domain; a domain whose policy, or a context whose policy, is THREAD needs it (create says -EINVAL otherwise).
  *
- *   context    Any OS thread.  stop: when no context with policy THREAD is live.
+ *   context    Any OS thread.  stop: when no context with policy THREAD runs any more;
+ *              those that are left can be destroyed without it.
  *   ownership  The thread is the domain's.
  *   ordering   stop: all it reaped happens before the return.
  *   cost       start: pthread_create; stop: pthread_join.

@@ -35,6 +35,9 @@ struct reap_host {
 	 * sends those that it may not share home (reap_context_home()).  True spares every life that stays on one worker its
 	 * locked instructions.  A host with one worker has nothing more to do for it. */
 	bool	shares;
+	/* When next() has nothing, whoever sleeps for the dying one may follow it at once, without ready() and next(): it would
+	 * have been next anyhow.  For hosts that do not keep count of what ready() and next() pass. */
+	bool	direct;
 	/* The rest is optional. */
 	/* Before a switch, on the stack that is left. */
 	void	(*on_switch)(struct reap_worker *worker, struct reap_context *from, struct reap_context *to);

@@ -42,8 +42,8 @@ struct reap_runtime_options {
  *
  *   context    An OS thread that is no worker; it becomes one of the workers until the return.
  *   ownership  Contexts that are still live then are destroyed (reap_context_destroy(), status -ECANCELED): each is run up to
- *              its next reap_pause() or sleep, never unwound.  Sub-adopters and groups are the program's to destroy before
- *              entry returns.
+ *              its next reap_pause(), wait, sleep or parking, never unwound; one that does none of these keeps the end
+ *              waiting.  Sub-adopters and groups are the program's to destroy before entry returns.
  *   ordering   All that any context did happens before the return.
  *   cost       Creates threads.
  *   returns    0, *status (may be NULL) is entry's; -EINVAL, -EAGAIN, -ENOMEM: nothing was run; -EBUSY: the calling thread is

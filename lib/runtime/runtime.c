@@ -206,6 +206,8 @@ clear(struct reap_runtime *rt)
 	struct queue live;
 	unsigned n, before;
 
+	/* A reaper thread may be about to ready somebody: not while we destroy.  It is not needed for that. */
+	(void)reap_thread_stop(rt->domain);
 	queue_init(&live);
 	reap_domain_for_each(rt->domain, find_live, &live);
 	/* Again, because who waits for another one cannot be destroyed before that one. */

@@ -209,6 +209,7 @@ reap__ready(struct reap_context *context)
 
 const struct reap_host reap__runtime_host = {
 	.shares = true,
+	.direct = true,
 	.next = next,
 	.ready = reap__ready,
 	.idle = reap__idle,

@@ -187,7 +187,8 @@ main(int argc, char **argv)
 	long rounds = argc > 1 ? atol(argv[1]) : check_long() ? 2000 : 60, i, all = 0;
 	struct reap_domain_options clock = { .size = sizeof(clock), .clock = injected };
 	struct reap_runtime_options one = { .size = sizeof(one), .workers = 1, .domain = &clock };
-	struct reap_runtime_options options = { .size = sizeof(options), .workers = 3 };
+	struct reap_domain_options policy = { .size = sizeof(policy) };
+	struct reap_runtime_options options = { .size = sizeof(options), .domain = &policy };
 	intptr_t status;
 	int k;
 
@@ -196,6 +197,8 @@ main(int argc, char **argv)
 		ended = cancelled = nforever = 0;
 		memset(forever, 0, sizeof(forever));
 		options.workers = 1 + (unsigned)i % 4;
+		policy.policy = (enum reap_policy)(REAP_POLICY_ADAPTIVE + i % 5);
+		options.reaper_batch = (unsigned)i % 2 * 8;
 		if (i % 2 == 0) {
 			CHECK_EQ(reap_run(&options, start, (void *)(intptr_t)(i % 70), &status), 0);
 			CHECK_EQ(status, 42);
