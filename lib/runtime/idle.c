@@ -279,6 +279,7 @@ reap__idle(struct reap_worker *worker)
 	unsigned rounds = rt->nworkers > 1 ? SEARCH_ROUNDS : 1;
 	uint32_t hungry;
 
+	w->doze = DOZE_MIN;
 	(void)REAP_ADD_ACQ_REL(&rt->hungry, IDLE + SEARCHING);
 	while (!search(w, rounds)) {
 		if (reap__drain(w))
@@ -286,7 +287,6 @@ reap__idle(struct reap_worker *worker)
 		else
 			rounds = doze(w) && rt->nworkers > 1 ? SEARCH_ROUNDS : 1;
 	}
-	w->doze = DOZE_MIN;
 	hungry = REAP_ADD_ACQ_REL(&rt->hungry, 0u - IDLE - SEARCHING);
 	if (IDLE_OF(hungry) > 0 && hungry < SEARCHING) {
 		REAP_FENCE_SEQ_CST();	/* B3; pairs with B1 */

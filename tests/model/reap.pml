@@ -36,6 +36,11 @@
 #else
 #define SPAWNS(me)	true
 #endif
+#ifdef THREAD
+#define THREADS		1
+#else
+#define THREADS		0
+#endif
 #define CACHE		1			/* stacks in a worker's cache; what exceeds it goes to the depot */
 
 /* Who: 0 is the adopter, then the contexts in the order of their making, the base contexts, the OS thread. */
@@ -97,7 +102,7 @@ byte told[WORKERS];				/* bits: sleepers that the exit in the slot has woken */
 byte stack[CONTEXTS];				/* state of each stack */
 byte stack_of[CONTEXTS + 1];			/* which, plus 1; 0: none */
 chan runnable = [CONTEXTS] of { byte };
-byte spawned, live, stopped, owed;
+byte spawned, live, stopped, owed, ended;
 bool awake, readied, interrupted, over;
 
 #define untouched(who)	assert(!(void_ & BIT(who)))	/* a descriptor that nobody may touch any more */
@@ -290,9 +295,6 @@ inline landing()
 	if
 	:: x == 0
 	:: x != 0 && x < PARKED ->
-#ifdef MUTANT_notify_before_post
-		ready_all(told_now);
-#endif
 #ifndef MUTANT_post_before_switch
 		post(x);
 #endif
@@ -477,12 +479,6 @@ inline collect(me, who)
 	ready_all(told_now)
 }
 
-inline finish(me, who)
-{
-	barrier(me, who);
-	collect(me, who)
-}
-
 /* Inside a d_step: n, or the next one that is in the set. */
 inline next_in(set)
 {
@@ -538,7 +534,7 @@ inline pick(me)
 	d_step { n = 0; late = 0; word = 0; ok = false }
 }
 
-/* ok: somebody was collected; else -ECHILD */
+/* Until `child' is somebody to be collected, or there is none that could be waited for: -ECHILD. */
 inline wait_any(me)
 {
 	do
@@ -546,7 +542,7 @@ inline wait_any(me)
 		inbox_take(me);
 		pick(me);
 		if
-		:: child != 0 -> finish(me, child); d_step { ok = true; child = 0 }; break
+		:: child != 0 -> break
 		:: child == 0 && kids[me] == gone[me] -> waiting = waiting & ~BIT(me); break
 		:: child == 0 && kids[me] != gone[me] -> waiting = waiting | BIT(me)
 		fi;
@@ -554,48 +550,47 @@ inline wait_any(me)
 	od
 }
 
-inline join(me, who)
+/* n: somebody younger than `me' */
+inline younger(me)
 {
-	claim_it(who);
-	if
-	:: ok -> finish(me, who)
-	:: else
-	fi
+	n = me + 1;
+	do
+	:: n < spawned -> n++
+	:: break
+	od
 }
 
-inline detach(me, who)
+inline join(who)
+{
+	claim_it(who);
+	d_step { child = (ok -> who : 0); ok = false }
+}
+
+/* `held' until the end: a zombie is joined instead. */
+inline detach(who)
 {
 	d_step {
 		ok = refs[who] != 0 && claim[who] != REAPED;
-		if
-		:: ok -> refs[who] = refs[who] + 1
-		:: else
-		fi
+		refs[who] = (ok -> refs[who] + 1 : refs[who]);
+		held = (ok -> who : 0);
+		ok = false
 	};
 	if
-	:: ok ->
+	:: held != 0 ->
 #ifdef MUTANT_detach_not_atomic
-		word = claim[who];
-		if
-		:: word == LIVE -> claim[who] = ADOPTED
-		:: else
-		fi;
+		word = claim[held];
+		claim[held] = (word == LIVE -> ADOPTED : claim[held]);
 #else
 		d_step {
-			word = claim[who];
-			if
-			:: word == LIVE -> claim[who] = ADOPTED
-			:: else
-			fi
+			word = claim[held];
+			claim[held] = (word == LIVE -> ADOPTED : claim[held])
 		};
 #endif
 		if
-		:: word == LIVE -> word = 0; let_go(parent[who], told_now)
-		:: word == ZOMBIE -> word = 0; join(me, who)
+		:: word == LIVE -> word = 0; let_go(parent[held], told_now)
+		:: word == ZOMBIE -> word = 0; join(held)
 		:: else -> word = 0
-		fi;
-		ref_add(who, -1);
-		ready_all(told_now)
+		fi
 	:: else
 	fi
 }
@@ -762,6 +757,7 @@ proctype context(byte me)
 {
 	scratch;
 	bool joined, detached;
+	byte held;
 
 	if
 	:: stopped == WORKERS && me > spawned -> goto never_made
@@ -785,28 +781,41 @@ proctype context(byte me)
 	:: kids[me] != 0 ->
 		wait_any(me);
 		if
-		:: !ok -> break
-		:: else
+		:: child == 0 -> break
+		:: child != 0 -> goto collects
 		fi
 #ifdef JOIN
 	:: !joined && me < spawned ->
-		d_step { joined = true; child = me + 1 };
-		do
-		:: child < spawned -> child++
-		:: break
-		od;
-		join(me, child);
-		child = 0
+		joined = true;
+		younger(me);
+		join(n);
+		n = 0;
+		goto collects
 #endif
 #ifdef DETACH
 	:: !detached && me < spawned ->
-		d_step { detached = true; child = me + 1 };
-		do
-		:: child < spawned -> child++
-		:: break
-		od;
-		detach(me, child);
-		child = 0
+		detached = true;
+		younger(me);
+		detach(n);
+		n = 0;
+		goto collects
+#endif
+	:: false ->
+collects:	if
+		:: child != 0 ->
+			barrier(me, child);
+			collect(me, child);
+			child = 0
+		:: else
+		fi;
+#ifdef DETACH
+		if
+		:: held != 0 ->
+			ref_add(held, -1);
+			held = 0;
+			ready_all(told_now)
+		:: else
+		fi
 #endif
 	:: break
 	od;
@@ -940,7 +949,8 @@ proctype adopter()
 #endif
 			fi
 		fi
-	od
+	od;
+	ended++
 }
 
 #ifdef THREAD
@@ -977,7 +987,8 @@ proctype thread()
 			collect(THREAD_ID, child)
 		:: else
 		fi
-	fi
+	fi;
+	ended++
 }
 #endif
 
@@ -1015,7 +1026,7 @@ init
 		run thread();
 #endif
 	}
-	_nr_pr == 1;
+	ended == 1 + THREADS;			/* the adopter is the last to end, but for the OS thread */
 	d_step {
 		i = 1;
 		do
