@@ -34,6 +34,17 @@ fold_usage(struct reap_context *dead, struct reap_context *collector)
 	mine->children += 1 + its->children;
 }
 
+static inline void
+give_up_stack(struct reap_domain *domain, struct reap_worker *worker, struct reap_context *context,
+    struct reap__stack *stack, enum reap_payer payer)
+{
+	reap__san_context_destroy(REAP__SAN(context->live));
+	context->live = NULL;
+	context->stack = NULL;
+	reap__stack_put(&domain->depot, worker != NULL ? &worker->cache : NULL, stack);
+	REAP__COUNT(domain, worker, ledger[payer].stacks);
+}
+
 /*
  * Free stack and descriptor.  collector: the context that does it, if it is one.  The order: the parent's
  * list, what the embedder may still look at, the stack, the family, the limit, and the descriptor last.
@@ -64,19 +75,21 @@ reap__collect(struct reap_worker *worker, struct reap_context *context, struct r
 		}
 		parent->kids--;
 	}
+	if (REAP_UNLIKELY(stack != NULL && stack->kind == REAP__STACK_ADOPTED)) {
+		/* The embedder's memory, record included: off_cpu() may free it. */
+		give_up_stack(domain, worker, context, stack, payer);
+		stack = NULL;
+	}
 	if (REAP_UNLIKELY(context->off_cpu != NULL))
 		context->off_cpu(context, context->status);
 	/* Only now: off_cpu() may ask for the name, which shares it. */
 	if (reap__private(context->flags) && parent != NULL && parent == collector &&
 	    !reap__adopted(claim))
 		parent->live->private_kids--;
-	if (stack != NULL) {
-		reap__san_context_destroy(REAP__SAN(context->live));
-		context->live = NULL;
-		context->stack = NULL;
-		reap__stack_put(&domain->depot, worker != NULL ? &worker->cache : NULL, stack);
-		REAP__COUNT(domain, worker, ledger[payer].stacks);
-	}
+	if (stack != NULL)
+		give_up_stack(domain, worker, context, stack, payer);
+	else
+		reap__stack_settle(&domain->depot);
 	if (parent != NULL && parent != collector && !reap__adopted(claim)) {
 		/* Only the parent may unlink: it finds a tombstone, which is one more reference until then. */
 		tombstone = (reap__flags(context) & REAP__LISTED) != 0;
@@ -90,10 +103,10 @@ reap__collect(struct reap_worker *worker, struct reap_context *context, struct r
 		/* Nobody else ever had its name or that of a child of its: there is no reference to be counted. */
 		reap__descriptor_free(domain, worker, context);
 	} else {
-	/* Release: pairs with the acquire of holders, joiners and the parent's sweep. */
-	REAP_STORE_RELEASE(&context->claim, REAP__CLAIM(REAP__CLAIM_GENERATION(claim), REAP__REAPED));
-	/* From here on the living reference is gone; children that live on, holds and the tombstone remain. */
-	reap__ref_add(worker, context, (uint64_t)context->kids + tombstone - REAP__REFS_ALIVE);
+		/* Release: pairs with the acquire of holders, joiners and the parent's sweep. */
+		REAP_STORE_RELEASE(&context->claim, REAP__CLAIM(REAP__CLAIM_GENERATION(claim), REAP__REAPED));
+		/* From here on the living reference is gone; children that live on, holds and the tombstone remain. */
+		reap__ref_add(worker, context, (uint64_t)context->kids + tombstone - REAP__REFS_ALIVE);
 	}
 	if (worker != NULL)
 		reap__descriptor_surplus(worker);

@@ -357,8 +357,11 @@ reap_peek(struct reap_handle handle, enum reap_state *state, struct reap_result 
 	enum reap_state		 now;
 	int			 error = refer(handle, 1);
 
-	if (error != 0)
+	if (error != 0) {
+		if (state != NULL)
+			*state = REAP_STATE_NONE;
 		return error;
+	}
 	now = reap_context_state(context);
 	if (result != NULL && now >= REAP_STATE_EXITING)
 		reap__result(context, result);

@@ -112,7 +112,8 @@ REAP_API int	reap_release(struct reap_handle handle);
  *   ownership  None.
  *   ordering   When *state says EXITING or ZOMBIE, *result is valid, and for ZOMBIE all that the context did happened before.
  *   cost       Two atomic operations.
- *   returns    0, *state filled, *result too if it has exited (either may be NULL); -ESRCH: stale.
+ *   returns    0, *state filled, *result too if it has exited (either may be NULL); -ESRCH: stale, *state is
+ *              REAP_STATE_NONE.
  */
 REAP_API int	reap_peek(struct reap_handle handle, enum reap_state *state, struct reap_result *result);
 

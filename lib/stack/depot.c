@@ -281,6 +281,20 @@ reap__depot_cap(struct reap__depot *depot, struct reap__stack_class *class)
 }
 
 void
+reap__stack_settle_cold(struct reap__depot *depot)
+{
+	struct reap__stack_class *class = &depot->classes[0];
+
+	reap__depot_lock(depot);
+	reap__depot_receive(depot);
+	/* A bounded step: who comes here is about to go on with something else, and there will be others. */
+	if (depot->warm > depot->cap)
+		(void)reap__depot_shed(depot, class, class->nwarm > SHED_MOST ? class->nwarm - SHED_MOST : 0);
+	REAP_STORE_RELAXED(&depot->over, depot->warm > depot->cap && class->nwarm != 0);	/* no order: a hint */
+	reap__depot_unlock(depot);
+}
+
+void
 reap__depot_stats(const struct reap__depot *constant, struct reap__stack_counts *counts)
 {
 	struct reap__depot *depot = (struct reap__depot *)(uintptr_t)constant;	/* for its lock; no depot is a constant */

@@ -96,6 +96,7 @@ struct reap__stack_class {
 /* One per domain. */
 struct reap__depot {
 	/* Read by every get; written by trim, seldom. */
+	uint32_t	 over;		/* 1: above its cap, for collectors to see; relaxed */
 	uint32_t	 epoch;		/* bumped to ask all caches for what they hold; never 0; relaxed */
 	/* Constant after init. */
 	uint32_t	 batch;		/* stacks that travel together: half a cache */
@@ -174,6 +175,15 @@ int	 reap__stack_get_cold(struct reap__depot *, struct reap__stack_cache *, size
 	    struct reap__stack **);
 void	 reap__stack_put_cold(struct reap__depot *, struct reap__stack_cache *, struct reap__stack *);
 void	 reap__stack_spill(struct reap__stack_cache *);		/* landing: one CAS at most */
+void	 reap__stack_settle_cold(struct reap__depot *);
+
+/* Reaping side: landings may have filled the depot beyond its cap.  Warm: two loads of what is seldom written. */
+static inline void
+reap__stack_settle(struct reap__depot *depot)
+{
+	if (REAP_UNLIKELY(REAP_LOAD_RELAXED(&depot->incoming) != NULL || REAP_LOAD_RELAXED(&depot->over) != 0))
+		reap__stack_settle_cold(depot);
+}
 
 static inline bool
 reap__stack_shelvable(const struct reap__stack *s)

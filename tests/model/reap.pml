@@ -109,7 +109,7 @@ bool awake, readied, interrupted, over;
 
 /* Step by step, as in lib/.  The variables that are not global are those of the process: see `scratch'. */
 #define scratch									\
-	byte w, x, s, n, prev, word, told_now, tomb, child, late;		\
+	byte w, x, s, n, word, told_now, tomb, child, late;		\
 	bool ok
 
 inline ready(who)
