@@ -174,8 +174,7 @@ reap__adopter_free_stack(struct reap_domain *domain, struct reap_worker *worker,
 	if (!(dead->flags & REAP__EARLY))
 		reap__tell_host(domain, dead);
 	reap_completion_post(&dead->done);
-	for (unsigned i = 0; i < REAP__TOLD_MAX && told.who[i] != NULL; i++)
-		told.who[i]->ready(told.who[i]);
+	reap__ready_all(&told);
 }
 
 /* The oldest corpse that is off the CPU, or NULL. */
@@ -222,6 +221,14 @@ reap__adopter_drain(struct reap_adopter *adopter, unsigned budget, enum reap_pay
 	}
 	/* Release: pairs with the acquire above. */
 	REAP_STORE_RELEASE(&adopter->draining, 0);
+	/* Taking what had come has also taken the kicks that came with it.  If one of them was meant for somebody who is about
+	 * to sleep, it is passed on: he has looked already. */
+	if (REAP_LOAD_RELAXED(&adopter->interrupted) != 0 || reap_adopter_backlog(adopter) != 0) {
+		struct reap_waiter *sleeper = reap__inbox_kick(&adopter->inbox);
+
+		if (sleeper != NULL)
+			sleeper->ready(sleeper);
+	}
 	return (int)n;
 }
 

@@ -89,7 +89,7 @@ base_sleep(struct reap_worker *worker, struct reap__sleep *sleep)
 		struct reap_context *next;
 
 		/* pairs with the release in wake_base(): told early, the barrier is still ahead */
-		if (REAP_LOAD_ACQUIRE(&sleep->readied) != 0) {
+		if (sleep->done != NULL && REAP_LOAD_ACQUIRE(&sleep->readied) != 0) {
 			sleep->readied = 0;
 			if (!reap__arm(sleep))
 				return sleep->error == -EALREADY ? 0 : sleep->error;

@@ -123,7 +123,8 @@ reap__collect(struct reap_worker *worker, struct reap_context *context, struct r
 void
 reap__sweep(struct reap_worker *worker, struct reap_context *parent)
 {
-	uint32_t		 gone = REAP__GONE_COUNT(REAP_LOAD_RELAXED(&parent->refs));
+	/* Acquire: pairs with the addition in reap__let_go(). */
+	uint32_t		 gone = REAP__GONE_COUNT(REAP_LOAD_ACQUIRE(&parent->refs));
 	struct reap_context	*child, *next, *last;
 
 	if (gone < parent->kids / 2 && gone < (1u << 16))

@@ -23,8 +23,8 @@ generation_next(struct reap_domain *domain, struct reap_worker *worker)
 	return worker->generation++;
 }
 
-/* All of a descriptor but its stack.  The claim comes last: from there on walkers and holders see it. */
-void
+/* All of a descriptor but its stack and its claim, whose generation it returns: the claim is what makes it seen. */
+uint64_t
 reap__context_init(struct reap_domain *domain, struct reap_worker *worker, struct reap_context *context, uint32_t flags)
 {
 	context->sp = NULL;
@@ -44,23 +44,29 @@ reap__context_init(struct reap_domain *domain, struct reap_worker *worker, struc
 	context->status = 0;
 	if (REAP_UNLIKELY(domain->usage))
 		*reap__usage(context) = (struct reap_usage){ 0, 0, 0, 0 };
-	/* Release: pairs with the acquire of a holder's or walker's load of the claim. */
-	REAP_STORE_RELEASE(&context->claim, REAP__CLAIM(generation_next(domain, worker), REAP__LIVE));
 	/* A free descriptor keeps the living reference: a holder with a stale handle may be about to add and take back one of
 	 * its own, which a store would lose.  One that was counted down, or is fresh, has none, and nobody adds to that. */
 	if (REAP_UNLIKELY(REAP__REFS(REAP_LOAD_RELAXED(&context->refs)) == 0))
 		REAP_STORE_RELEASE(&context->refs, REAP__REFS_ALIVE);	/* pairs with the acquire in refer() */
+	return generation_next(domain, worker);
 }
 
-/* The part of a create that may fail has succeeded: stack and descriptor are there. */
-static void
+/*
+ * The part of a create that may fail has succeeded: stack and descriptor are there.  options: NULL for a spawn.  The claim is
+ * stored last, in its first and final state: walkers and holders see a context that is made, or none.
+ */
+static inline void
 assemble(struct reap_domain *domain, struct reap_worker *worker, struct reap_context *context, struct reap__stack *stack,
-    reap_entry *entry, void *arg, uint32_t flags)
+    reap_entry *entry, void *arg, uint32_t flags, const struct reap_context_options *options)
 {
-	struct reap__live *live;
+	bool			 adopted = options != NULL &&
+	    (options->flags & REAP_CONTEXT_DETACHED || options->group != NULL);
+	struct reap__live	*live;
+	struct reap_context	*parent;
+	uint64_t		 generation;
 
 	reap__san_stack_reuse(stack->lo, (size_t)(stack->top - stack->lo));
-	reap__context_init(domain, worker, context, flags);
+	generation = reap__context_init(domain, worker, context, flags);
 	live = (struct reap__live *)(void *)(stack->top - ((sizeof(*live) + 15) & ~(size_t)15));
 	live->entry = entry;
 	live->arg = arg;
@@ -73,28 +79,46 @@ assemble(struct reap_domain *domain, struct reap_worker *worker, struct reap_con
 	reap__san_context_create(REAP__SAN(live), stack->lo, (size_t)(stack->top - stack->lo));
 	context->live = live;
 	context->stack = stack;
-	context->sp = reap_md_make(live, reap__entry);
+	REAP_STORE_RELAXED(&context->sp, reap_md_make(live, reap__entry));
 	REAP_STORE_RELAXED(&stack->owner, context);	/* no order: a lookup is a snapshot */
 	if (context->adopter != NULL) {
 		reap__adopter_ref(context->adopter);
-		context->flags |= REAP__SUB_ADOPTED;
+		reap__set_flags(context, REAP__SUB_ADOPTED);
 	}
-	if (REAP_LIKELY(context->parent != NULL)) {
+	if (options != NULL) {
+		context->user = options->user;
+		context->off_cpu = options->off_cpu;
+		live->group = options->group;
+		if (flags & REAP__PINNED)
+			(void)REAP_ADD_RELAXED(&worker->pinned, 1);
+		if (options->adopter != NULL)
+			reap__adopter_name(context, options->adopter);
+	}
+	if (REAP_LIKELY(flags & REAP__BOUND))
+		worker->bound++;
+	parent = context->parent;
+	if (adopted) {
+		context->parent = NULL;		/* it has never been anybody's child */
+		REAP__COUNT(domain, worker, detached);
+	} else if (REAP_LIKELY(parent != NULL)) {
 		/* Settle what others have let go before its count could overflow, or its tombstones could pile up. */
-		if (REAP_UNLIKELY(REAP__GONE_COUNT(REAP_LOAD_RELAXED(&context->parent->refs)) >= REAP__GONE_SWEEP))
-			reap__sweep(worker, context->parent);
-		context->parent->kids++;
+		if (REAP_UNLIKELY(REAP__GONE_COUNT(REAP_LOAD_RELAXED(&parent->refs)) >= REAP__GONE_SWEEP))
+			reap__sweep(worker, parent);
+		parent->kids++;
 		if (REAP_LIKELY(reap__private(flags))) {
-			context->parent->live->private_kids++;
-			if (REAP_UNLIKELY((context->parent->flags & (REAP__BOUND | REAP__BASE)) == 0)) {
+			parent->live->private_kids++;
+			if (REAP_UNLIKELY((parent->flags & (REAP__BOUND | REAP__BASE)) == 0)) {
 				/* Both ends of a private pair are on one worker: the parent stays here meanwhile. */
-				context->parent->live->home = worker;
-				reap__set_flags(context->parent, REAP__BOUND);
+				parent->live->home = worker;
+				reap__set_flags(parent, REAP__BOUND);
+				worker->bound++;
 			}
 		} else
-			reap__set_flags(context->parent, REAP__KIN);
+			reap__set_flags(parent, REAP__KIN);
 	}
 	REAP__COUNT(domain, worker, created);
+	/* Release: pairs with the acquire of a holder's, joiner's or walker's load of the claim. */
+	REAP_STORE_RELEASE(&context->claim, REAP__CLAIM(generation, adopted ? REAP__ADOPTED : REAP__LIVE));
 }
 
 static int
@@ -158,7 +182,7 @@ reap_spawn(struct reap_worker *worker, reap_entry *entry, void *arg, struct reap
 	if (error != 0)
 		return error;
 	assemble(domain, worker, context, stack, entry, arg,
-	    policy_flags(domain, true, REAP_POLICY_DEFAULT, REAP_NOTIFY_DEFAULT));
+	    policy_flags(domain, true, REAP_POLICY_DEFAULT, REAP_NOTIFY_DEFAULT), NULL);
 	*out = context;
 	return 0;
 }
@@ -209,26 +233,7 @@ reap_context_create(struct reap_domain *domain, const struct reap_context_option
 	    (options->flags & REAP_CONTEXT_PINNED ? REAP__PINNED : 0) |
 	    (options->group != NULL ? REAP__GROUPED : 0) |
 	    (options->stack != NULL || options->stack_ops != NULL ? REAP__BORROWED : 0);
-	assemble(domain, worker, context, stack, options->entry, options->arg, flags);
-	context->user = options->user;
-	context->off_cpu = options->off_cpu;
-	context->live->group = options->group;
-	if (flags & REAP__PINNED)
-		(void)REAP_ADD_RELAXED(&worker->pinned, 1);
-	if (options->adopter != NULL)
-		reap__adopter_name(context, options->adopter);
-	if (options->flags & REAP_CONTEXT_DETACHED || options->group != NULL) {
-		/* Nobody knows it yet, and it was never anybody's child: the counts are simply taken back. */
-		if (context->parent != NULL) {
-			context->parent->kids--;
-			if (reap__private(flags))
-				context->parent->live->private_kids--;
-		}
-		context->parent = NULL;
-		REAP_STORE_RELAXED(&context->claim,
-		    REAP__CLAIM(REAP__CLAIM_GENERATION(context->claim), REAP__ADOPTED));
-		REAP__COUNT(domain, worker, detached);
-	}
+	assemble(domain, worker, context, stack, options->entry, options->arg, flags, options);
 	*out = context;
 	return 0;
 }
@@ -274,6 +279,7 @@ reap_context_share(struct reap_context *context)
 	if (reap__private(flags))
 		share_here(context);
 	REAP_STORE_RELAXED(&context->flags, context->flags & ~REAP__BOUND);
+	context->live->home->bound--;
 	return 0;
 }
 

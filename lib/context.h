@@ -212,7 +212,7 @@ reap__usage(struct reap_context *context)
 }
 
 /* context.c */
-void			 reap__context_init(struct reap_domain *, struct reap_worker *, struct reap_context *, uint32_t flags);
+uint64_t		 reap__context_init(struct reap_domain *, struct reap_worker *, struct reap_context *, uint32_t flags);
 void			 reap__share_words(struct reap_context *);
 
 #define REAP__DESCRIPTORS_KEPT	64u	/* free ones that a worker keeps: 8 KiB */
@@ -220,6 +220,7 @@ void			 reap__share_words(struct reap_context *);
 /* descriptor.c; the warm halves are in worker.h */
 struct reap_context	*reap__descriptor_get_cold(struct reap_domain *domain, struct reap_worker *worker);
 void			 reap__descriptor_put_cold(struct reap_domain *domain, struct reap_context *);
+void			 reap__descriptor_give_back(struct reap_domain *domain, struct reap_context *);
 void			 reap__descriptor_hand_on(struct reap_worker *worker);
 void			 reap__descriptor_donate(struct reap_worker *worker);
 void			 reap__descriptor_trim(struct reap_domain *domain, struct reap_worker *worker);

@@ -81,11 +81,46 @@ carve(struct reap_domain *domain)
 	return descriptor_at(slab, slab->carved - 1);
 }
 
+/* On the exit path: without a lock. */
+void
+reap__descriptor_give_back(struct reap_domain *domain, struct reap_context *context)
+{
+	struct reap_context *head = REAP_LOAD_RELAXED(&domain->returned);
+
+	do
+		context->next = head;
+	while (!REAP_CAS_RELEASE(&domain->returned, &head, context));	/* pairs with the exchange in receive() */
+}
+
+/* Under the domain's lock: what exits have given back. */
+static void
+receive(struct reap_domain *domain)
+{
+	struct reap_context *context;
+
+	if (REAP_LOAD_RELAXED(&domain->returned) == NULL)
+		return;
+	/* Acquire: pairs with the release in reap__descriptor_give_back(): the links. */
+	context = REAP_XCHG_ACQUIRE(&domain->returned, NULL);
+	while (context != NULL) {
+		struct reap_context *next = context->next;
+
+		context->next = domain->descriptors;
+		domain->descriptors = context;
+		domain->ndescriptors++;
+		context = next;
+	}
+}
+
 static struct reap_context *
 take_one(struct reap_domain *domain)
 {
 	struct reap_context *context = domain->descriptors;
 
+	if (context == NULL) {
+		receive(domain);
+		context = domain->descriptors;
+	}
 	if (context == NULL)
 		return carve(domain);
 	domain->descriptors = context->next;
@@ -159,6 +194,22 @@ reap__descriptor_donate(struct reap_worker *worker)
 	hand_on(worker, worker->ndescriptors);
 }
 
+/*
+ * A free descriptor keeps the living reference, and somebody with a stale handle may be adding and taking back one of its own.
+ * That one must not find a page that has become zero in between.  Nobody adds to 0.
+ */
+static bool
+nobody_refers(struct reap_context *context)
+{
+	uint64_t refs = REAP_LOAD_RELAXED(&context->refs);
+
+	while (REAP__REFS(refs) == REAP__REFS_ALIVE)
+		/* Acquire: pairs with the release of the one who takes his back. */
+		if (REAP_CAS_ACQ_REL(&context->refs, &refs, 0))
+			return true;
+	return REAP__REFS(refs) == 0;
+}
+
 /* Slabs all of whose descriptors are free give their pages back; the header's page stays. */
 void
 reap__descriptor_trim(struct reap_domain *domain, struct reap_worker *worker)
@@ -170,10 +221,12 @@ reap__descriptor_trim(struct reap_domain *domain, struct reap_worker *worker)
 	if (worker != NULL)
 		reap__descriptor_donate(worker);
 	pthread_mutex_lock(&domain->lock);
+	receive(domain);
 	for (slab = domain->slabs; slab != NULL; slab = slab->next)
 		slab->free = 0;
 	for (context = domain->descriptors; context != NULL; context = context->next)
-		slab_of(context)->free++;
+		if (nobody_refers(context))
+			slab_of(context)->free++;
 	for (link = &domain->descriptors; (context = *link) != NULL;) {
 		if (slab_of(context)->free == slab_of(context)->carved) {
 			*link = context->next;

@@ -38,7 +38,8 @@ reap__let_go(struct reap_worker *worker, struct reap_context *parent)
 {
 	struct reap_waiter *sleeper;
 
-	(void)REAP_ADD_RELAXED(&parent->refs, REAP__GONE);
+	/* Release: pairs with the acquire in reap__sweep(): what is counted as gone has left its tombstone on the list. */
+	(void)REAP_ADD_ACQ_REL(&parent->refs, REAP__GONE);
 	sleeper = reap__inbox_kick(&parent->inbox);
 	/* A sleeper is the parent itself, which stays until it is readied; the caller does that. */
 	reap__ref_add(worker, parent, (uint64_t)-1);
@@ -169,6 +170,8 @@ die(struct reap_domain *domain, struct reap_worker *worker, struct reap_context 
 	REAP__COUNT(domain, worker, exited);
 	if (context->flags & REAP__PINNED)
 		(void)REAP_ADD_RELAXED(&context->live->home->pinned, (uint32_t)-1);
+	if (context->flags & REAP__BOUND)
+		context->live->home->bound--;
 	reap__bequeath(context, told);
 }
 

@@ -154,8 +154,12 @@ finish(struct reap_context *context, struct reap_context *self, unsigned flags, 
 	if (error != 0)
 		return error;
 	if (flags & REAP_PEEK) {
-		if (result != NULL)
+		if (result != NULL) {
+			/* It lives on, and with this its name is out. */
+			if (reap__private(reap__flags(context)))
+				reap__share_words(context);
 			reap__result(context, result);
+		}
 		unclaim_dead(context, self);
 		return 0;
 	}

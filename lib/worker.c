@@ -118,6 +118,7 @@ reap_worker_start(struct reap_domain *domain, void *user, struct reap_worker **o
 {
 	struct reap_worker	*worker;
 	struct reap_context	*base;
+	uint64_t		 generation;
 
 	if (domain == NULL || out == NULL)
 		return -EINVAL;
@@ -135,9 +136,7 @@ reap_worker_start(struct reap_domain *domain, void *user, struct reap_worker **o
 		free(worker);
 		return -ENOMEM;
 	}
-	reap__context_init(domain, worker, base, REAP__BASE | REAP__SHARED);
-	/* Nobody can wait for it: it ends with its worker.  pairs with the acquire of whoever tries */
-	REAP_STORE_RELEASE(&base->claim, REAP__CLAIM(REAP__CLAIM_GENERATION(base->claim), REAP__CLAIMED));
+	generation = reap__context_init(domain, worker, base, REAP__BASE | REAP__SHARED);
 	base->live = &worker->base_live;
 	base->live->home = worker;
 	reap__san_base_init(REAP__SAN(base->live));
@@ -146,6 +145,8 @@ reap_worker_start(struct reap_domain *domain, void *user, struct reap_worker **o
 	    (domain->host.after_switch != NULL ? REAP__HOOK_AFTER : 0) | (domain->usage ? REAP__HOOK_USAGE : 0);
 	if (domain->usage)
 		worker->slice = domain->clock(domain->clock_arg);
+	/* Nobody can wait for it: it ends with its worker.  Release: pairs with the acquire of whoever tries. */
+	REAP_STORE_RELEASE(&base->claim, REAP__CLAIM(generation, REAP__CLAIMED));
 	reap__stack_cache_init(&worker->cache, &domain->depot);
 	pthread_mutex_lock(&domain->lock);
 	worker->next = domain->workers;
@@ -166,7 +167,7 @@ reap_worker_stop(struct reap_worker *worker)
 	if (worker != reap_worker_self() || worker->current != base)
 		reap_misuse("stop-from-base", "reap_worker_stop() from a context, or from another thread");
 	/* Relaxed: only contexts pinned here are counted, and only this worker makes them. */
-	if (REAP_LOAD_RELAXED(&worker->pinned) != 0)
+	if (worker->bound != 0 || REAP_LOAD_RELAXED(&worker->pinned) != 0)
 		return -EBUSY;
 	reap__slot_must_be_empty(worker);	/* the base context landed when it came back [9] */
 	reap__disinherit(worker, base);

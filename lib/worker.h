@@ -51,6 +51,7 @@ struct reap_worker {
 	unsigned		 ndescriptors;
 	uint64_t		 generation, generations; /* next, and end of this worker's block; itself only */
 	uint32_t		 credits;		/* of the domain's limit; itself, and who recalls them */
+	uint32_t		 bound;		/* live contexts that no other worker may run for now; itself only */
 	uint32_t		 pinned;		/* live contexts pinned here; itself only */
 	struct reap__counters	 count;
 	void			*user;			/* constant */
@@ -99,6 +100,7 @@ struct reap_domain {
 	struct reap__descriptors *carving;	/* where fresh descriptors come from; the slabs before it are used up */
 	struct reap_context	*descriptors;	/* free ones */
 	size_t			 ndescriptors;
+	struct reap_context	*returned;	/* free ones that exits gave back; anybody pushes, who holds the lock takes all */
 	struct reap__counters	 count;		/* of stopped workers, and of threads that are none */
 };
 
@@ -148,6 +150,11 @@ reap__descriptor_put(struct reap_domain *domain, struct reap_worker *worker, str
 {
 	if (REAP_UNLIKELY(worker == NULL)) {
 		reap__descriptor_put_cold(domain, context);
+		return;
+	}
+	if (REAP_UNLIKELY(worker->ndescriptors >= 4 * REAP__DESCRIPTORS_KEPT)) {
+		/* Nobody collects here: only exits drop the last references. */
+		reap__descriptor_give_back(domain, context);
 		return;
 	}
 	context->next = worker->descriptors;

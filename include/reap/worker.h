@@ -37,7 +37,7 @@ REAP_API int	reap_worker_start(struct reap_domain *domain, void *user, struct re
  *              children of the base context to the adopter.
  *   ordering   All that ran on the worker happens before what the adopter and depot hand out.
  *   cost       System calls may be made to trim.
- *   returns    0; -EBUSY: a context pinned to this worker is still live; nothing changed.
+ *   returns    0; -EBUSY: a context that only this worker may run is still live: pinned, or not shared; nothing changed.
  */
 REAP_API int	reap_worker_stop(struct reap_worker *worker);
 

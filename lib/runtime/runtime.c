@@ -68,6 +68,8 @@ make_domain(struct reap_runtime *rt, const struct reap_domain_options *wanted)
 		    options.host->wake != NULL)
 			return -EINVAL;
 		host = *options.host;
+		host.shares = reap__runtime_host.shares;
+		host.direct = reap__runtime_host.direct;
 		host.next = reap__runtime_host.next;
 		host.ready = reap__runtime_host.ready;
 		host.idle = reap__runtime_host.idle;

@@ -20,6 +20,7 @@ static _Thread_local struct worker *self_
 __attribute__((noinline)) struct worker *
 reap__self(void)
 {
+	__asm__ volatile("" ::: "memory");
 	return self_;
 }
 
