@@ -122,6 +122,8 @@ reap__depot_receive(struct reap__depot *depot)
 	class->warm = first;
 	class->nwarm += n;
 	depot->warm += n * class->size;
+	if (depot->warm > depot->cap)
+		REAP_STORE_RELAXED(&depot->over, 1);	/* no order: a hint to collectors */
 }
 
 void
@@ -288,8 +290,13 @@ reap__stack_settle_cold(struct reap__depot *depot)
 	reap__depot_lock(depot);
 	reap__depot_receive(depot);
 	/* A bounded step: who comes here is about to go on with something else, and there will be others. */
-	if (depot->warm > depot->cap)
-		(void)reap__depot_shed(depot, class, class->nwarm > SHED_MOST ? class->nwarm - SHED_MOST : 0);
+	if (depot->warm > depot->cap) {
+		uint64_t n = (depot->warm - depot->cap + class->size - 1) / class->size;
+
+		if (n > SHED_MOST)
+			n = SHED_MOST;
+		(void)reap__depot_shed(depot, class, n < class->nwarm ? class->nwarm - n : 0);
+	}
 	REAP_STORE_RELAXED(&depot->over, depot->warm > depot->cap && class->nwarm != 0);	/* no order: a hint */
 	reap__depot_unlock(depot);
 }

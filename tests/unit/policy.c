@@ -2,6 +2,8 @@
 /*
  * policy.c: who frees the stack: what is left of a dead context under each policy, and who is charged for it.
  */
+#include <sys/mman.h>
+
 #include "context.h"
 #include "host.h"
 
@@ -269,6 +271,62 @@ TEST(stack, supplied_by_the_embedder_comes_back_through_off_cpu)
 		memset(own, 0xa5, sizeof(own));
 	}
 	CHECK_EQ(reap_thread_stop(h.domain), 0);
+	host_close(&h);
+}
+
+static void
+unmap_stack(struct reap_context *context, intptr_t status)
+{
+	(void)status;
+	CHECK_EQ(munmap(reap_context_user(context), sizeof(own)), 0);
+}
+
+/* Nothing of the library's is read from it afterwards, the record at its upper end included. */
+TEST(stack, supplied_by_the_embedder_may_be_unmapped_in_off_cpu)
+{
+	struct host	h;
+
+	host_open(&h, (struct reap_domain_options){ .usage = true, .ledger_time = true });
+	CHECK_EQ(reap_thread_start(h.domain, 0), 0);
+	for (unsigned i = 0; i < sizeof(all) / sizeof(all[0]); i++)
+		for (int how = 0; how < 3; how++) {
+			void *memory = mmap(NULL, sizeof(own), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+			struct reap_context *context;
+
+			CHECK(memory != MAP_FAILED);
+			CHECK_EQ(reap_context_create(h.domain, &(struct reap_context_options){ .size = sizeof(struct reap_context_options),
+				.entry = host_return, .policy = all[i], .user = memory, .stack = memory, .stack_size = sizeof(own),
+				.flags = how == 1 ? REAP_CONTEXT_DETACHED : 0, .off_cpu = unmap_stack }, &context), 0);
+			if (how == 2)
+				CHECK_EQ(reap_context_destroy(context, 0), 0);
+			else {
+				host_ready(context);
+				host_run();
+			}
+			if (how != 1)
+				CHECK_EQ(reap_wait(context, 0, NULL), 0);
+			while (reap_adopter_backlog(reap_adopter_default(h.domain)) != 0)
+				(void)reap_adopter_drain(reap_adopter_default(h.domain), 10);
+		}
+	CHECK_EQ(reap_thread_stop(h.domain), 0);
+	host_close(&h);
+}
+
+/* Landings may fill the depot beyond its cap; who collects brings it back, in steps, without being asked to trim. */
+TEST(policy, collectors_keep_the_depot_at_its_cap)
+{
+	static struct reap_context *child[3000];
+	struct host	h;
+
+	host_open(&h, (struct reap_domain_options){
+		.policy = REAP_POLICY_SUCCESSOR, .stack = { .cache = 8, .depot = 16 } });
+	for (int i = 0; i < 3000; i++)
+		child[i] = host_spawn(host_return, NULL);
+	host_run();
+	CHECK(host_stats(&h).stacks_resident > 2900);
+	for (int i = 0; i < 3000; i++)
+		CHECK_EQ(reap_wait(child[i], 0, NULL), 0);
+	CHECK(host_stats(&h).stacks_resident <= 8 + 17);	/* the depot counts in bytes, colours included */
 	host_close(&h);
 }
 

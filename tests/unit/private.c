@@ -186,3 +186,48 @@ TEST(private, is_joined_from_outside_once_named)
 		}
 	host_close(&h);
 }
+
+/* What a peek tells includes a name, and the zombie lives on: the name must be as good as one that was asked for. */
+TEST(private, a_name_told_by_a_peek_can_be_held)
+{
+	struct host		h;
+	struct reap_result	seen;
+	enum reap_state		state;
+
+	open_private(&h);
+	for (int any = 0; any < 2; any++) {
+		struct reap_context *child = host_spawn(host_return, NULL);
+
+		CHECK_EQ(any ? reap_wait_any(REAP_PEEK, &seen) : reap_wait(child, REAP_PEEK, &seen), 0);
+		CHECK_EQ(reap_hold(seen.handle), 0);
+		CHECK_EQ(reap_wait(child, 0, NULL), 0);
+		CHECK_EQ(reap_peek(seen.handle, &state, NULL), 0);
+		CHECK_EQ(state, REAP_STATE_ZOMBIE);
+		CHECK_EQ(reap_release(seen.handle), 0);
+		CHECK_EQ(reap_peek(seen.handle, &state, NULL), -ESRCH);
+		CHECK_EQ(state, REAP_STATE_NONE);
+		/* A later life on the same descriptor owes nothing to the hold. */
+		child = host_spawn(host_return, NULL);
+		CHECK_EQ(reap_wait(child, REAP_PEEK, &seen), 0);
+		CHECK_EQ(reap_wait(child, 0, NULL), 0);
+		CHECK_EQ(reap_peek(seen.handle, NULL, NULL), -ESRCH);
+	}
+	host_close(&h);
+}
+
+/* Nobody else could run what is left, or ever share it. */
+TEST(private, its_worker_does_not_stop)
+{
+	struct host		h;
+	struct reap_context	*child;
+
+	open_private(&h);
+	CHECK_EQ(reap_spawn(h.worker, host_return, NULL, &child), 0);
+	CHECK_EQ(reap_worker_stop(h.worker), -EBUSY);
+	CHECK_EQ(reap_context_share(child), 0);
+	CHECK_EQ(reap_context_destroy(child, 0), 0);
+	CHECK_EQ(reap_wait(child, 0, NULL), 0);
+	child = host_spawn(host_return, NULL);
+	CHECK_EQ(reap_wait(child, 0, NULL), 0);
+	host_close(&h);		/* stops it */
+}
