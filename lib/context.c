@@ -193,7 +193,7 @@ check(const struct reap_domain *domain, const struct reap_worker *worker, const 
 	unsigned known = REAP_CONTEXT_DETACHED | REAP_CONTEXT_PRIVILEGED | REAP_CONTEXT_PINNED;
 	enum reap_policy policy = options->policy != REAP_POLICY_DEFAULT ? options->policy : domain->policy;
 
-	if (options->size != sizeof(*options) || options->entry == NULL || (options->flags & ~known) != 0 ||
+	if (!reap__options_fit(options, options->size, sizeof(*options)) || options->entry == NULL || (options->flags & ~known) != 0 ||
 	    (unsigned)options->policy > REAP_POLICY_THREAD || (unsigned)options->notify > REAP_NOTIFY_EARLY ||
 	    (options->stack != NULL && (options->stack_ops != NULL || options->stack_size == 0)) ||
 	    (options->stack_ops != NULL && (options->stack_ops->alloc == NULL || options->stack_ops->free == NULL)) ||

@@ -39,6 +39,19 @@ enum reap__claim {
 	REAP__REAPED		/* collected; the descriptor stays for a holder, a list or a child */
 };
 
+/*
+ * A structure of options that a caller built against newer headers: it may be longer, as long as what is not known here is not
+ * used.
+ */
+static inline bool
+reap__options_fit(const void *options, size_t size, size_t known)
+{
+	for (size_t i = known; i < size; i++)
+		if (((const unsigned char *)options)[i] != 0)
+			return false;
+	return size >= known;
+}
+
 #define REAP__CLAIM(generation, state)	((uint64_t)(generation) << 8 | (uint64_t)(state))
 #define REAP__CLAIM_STATE(claim)	((enum reap__claim)((claim) & 0xff))
 #define REAP__CLAIM_GENERATION(claim)	((claim) >> 8)

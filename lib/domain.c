@@ -16,7 +16,7 @@ reap_domain_create(const struct reap_domain_options *options, struct reap_domain
 	struct reap_domain	*domain;
 	int			 error;
 
-	if (options == NULL || out == NULL || options->size != sizeof(*options) ||
+	if (options == NULL || out == NULL || !reap__options_fit(options, options->size, sizeof(*options)) ||
 	    (unsigned)options->policy > REAP_POLICY_THREAD || (unsigned)options->notify > REAP_NOTIFY_EARLY ||
 	    (options->limit == 0 ? options->reserve != 0 : options->reserve > options->limit) ||
 	    (options->host != NULL && (options->host->next == NULL || options->host->ready == NULL)))

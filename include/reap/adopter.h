@@ -45,7 +45,7 @@ REAP_API int	reap_adopter_create(struct reap_domain *domain, struct reap_adopter
  *   ownership  Consumes the adopter.  Contexts that named it stay valid: its memory goes when the last of them is gone.
  *   ordering   Happens before the heir's drain of what it left.
  *   cost       One atomic operation and a step per corpse.
- *   returns    0; -EBUSY: somebody drains or waits on it, or its thread runs; -EINVAL: the domain's default.
+ *   returns    0; -EBUSY: somebody drains or waits on it; -EINVAL: the domain's default.
  */
 REAP_API int	reap_adopter_destroy(struct reap_adopter *adopter);
 
@@ -106,8 +106,9 @@ REAP_API int	reap_adopter_wait(struct reap_adopter *adopter);
 REAP_API void	reap_adopter_interrupt(struct reap_adopter *adopter);
 
 /*
- * reap_thread_start, reap_thread_stop -- the reaper thread: an own pthread that drains what REAP_POLICY_THREAD hands it.
- * One per domain; a domain whose policy, or a context whose policy, is THREAD needs it (create says -EINVAL otherwise).
+ * reap_thread_start, reap_thread_stop -- the reaper thread: an own pthread that drains what REAP_POLICY_THREAD hands it,
+ * and the domain's default adopter, in competition with others who drain that.
+ * One per domain; a domain whose policy, or a context whose policy, is THREAD needs it (reap_context_create() says -EINVAL otherwise).
  *
  *   context    Any OS thread.  stop: when no context with policy THREAD runs any more;
  *              those that are left can be destroyed without it.

@@ -31,15 +31,15 @@ struct reap_handle {
 
 /* Zero in any field means the default. */
 struct reap_context_options {
-	size_t	 size;			/* sizeof(struct reap_context_options) of the caller */
+	size_t	 size;			/* sizeof(struct reap_context_options) of the caller; may exceed the library's by zeroes */
 	reap_entry *entry;
 	void	*arg;
 	void	*user;			/* the embedder's word, reap_context_user() */
 	enum reap_policy policy;
 	enum reap_notify notify;
 	unsigned flags;			/* REAP_CONTEXT_DETACHED, ... */
-	size_t	 stack_size;		/* bytes; default: the domain's */
-	void	*stack;			/* memory of the embedder's, stack_size bytes: goes back through off_cpu() */
+	size_t	 stack_size;		/* bytes; default: the domain's; else rounded up to a power of two of pages */
+	void	*stack;			/* memory of the embedder's, stack_size bytes: his again in off_cpu() */
 	const struct reap_stack_ops *stack_ops;	/* instead: allocated and freed by these; must outlive the context */
 	struct reap_adopter *adopter;	/* heir of this context, its children and theirs; default: the creator's */
 	struct reap_group *group;	/* ends as one with its other members; implies DETACHED for waits */
@@ -81,6 +81,8 @@ REAP_API int	reap_spawn(struct reap_worker *worker, reap_entry *entry, void *arg
  *   -- the no-block point: from here no block, no allocation, no lock, no failure, no system call --
  *   3  the heir learns of it; the completion goes into the slot; straight to the successor, whose landing posts.
  *
+ * Nothing is unwound: no C++ destructor runs, no cleanup attribute; listeners are for that.
+ *
  *   context    A running context that is not a base context (aborts: "exit-base"), not from an off_cpu() or host callback.
  *   ownership  The stack belongs to who collects the context.
  *   ordering   All that the context did happens before its collector's return.
@@ -93,11 +95,11 @@ REAP_NORETURN REAP_API void	reap_exit(intptr_t status);
  * reap_context_destroy -- end a suspended context without running it again: nothing is unwound, no listener runs.
  *
  *   context    Any thread that owns the context as a host does: it is off the CPU, queued nowhere, and nobody will ready
- *              it.  A running or dead one aborts ("destroy-running", "destroy-dead").  Its waits, if any, must be over.
+ *              it.  If only one worker may run it (reap_context_home()): on that worker, or while that one stands still.  A running or dead one aborts ("destroy-running", "destroy-dead").  Its waits, if any, must be over.
  *   ownership  As reap_exit() with `status': collectors and heirs get it as a dead one.
  *   ordering   As the caller's knowledge that it is off the CPU.
- *   cost       No system call but to wake a sleeping OS thread.
- *   returns    0; -EBUSY: it is parked in a wait that has claimed somebody; nothing changed.
+ *   cost       No system call but to wake a sleeping OS thread, and what a reap costs if it had claimed one that has ended.
+ *   returns    0; -EBUSY: it is parked in a wait that has claimed somebody who lives; nothing changed.
  */
 REAP_API int	reap_context_destroy(struct reap_context *context, intptr_t status);
 

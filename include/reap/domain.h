@@ -27,7 +27,8 @@ struct reap_host {
 	/* Make a parked context runnable.  It is off the CPU.  Called on any worker or OS thread, never for a base context. */
 	void	(*ready)(struct reap_context *context);
 	/* The base context waits and next() had nothing: sleep until ready() or wake() gives this worker something to do.  May
-	 * return early.  NULL: a wait that nothing can end returns -EDEADLK. */
+	 * return early.  A good place for reap_adopter_drain() and reap_trim_aged().  NULL, for domains of one thread: a wait that
+	 * nothing can end returns -EDEADLK. */
 	void	(*idle)(struct reap_worker *worker);
 	/* Make idle() of this worker return, or the next one not sleep.  Any thread.  NULL: when only one thread is used. */
 	void	(*wake)(struct reap_worker *worker);
@@ -68,7 +69,7 @@ enum reap_notify {
 
 /* Zero in any field means the default. */
 struct reap_domain_options {
-	size_t	 size;				/* sizeof(struct reap_domain_options) of the caller */
+	size_t	 size;				/* sizeof(struct reap_domain_options) of the caller; may exceed the library's by zeroes */
 	const struct reap_host *host;		/* copied; NULL: no scheduler, contexts cannot wait */
 	void	*user;				/* the host's word, reap_domain_user(): how ready() finds its scheduler */
 	enum reap_policy policy;
@@ -122,8 +123,8 @@ REAP_API int	reap_domain_destroy(struct reap_domain *domain,
 /*
  * reap_domain_for_each -- visit every context that is not yet reaped, in no order.
  *
- *   context    Any thread.  The callback may look and note handles, not create, wait or reap.  A consistent picture needs
- *              the domain's workers to stand still.
+ *   context    Any thread.  The callback may look, and take handles of contexts that are shared or that live on the calling
+ *              worker; not create, wait or reap.  A consistent picture needs the domain's workers to stand still.
  *   ownership  None.
  *   ordering   None: a snapshot.
  *   cost       A walk over the descriptors; no lock, no allocation.

@@ -3,7 +3,8 @@
  * stack.h: where the stacks of contexts come from, how long the dead ones are kept, and what a fault address belongs to.
  *
  * A dead stack goes into its worker's cache (last in, first out), from there by batches into the domain's depot, and from
- * the depot back to the operating system: at once above the depot's cap, after `decay_ns' unused, or on trim.
+ * the depot back to the operating system: above the depot's cap by whoever collects next (a landing may not enter the kernel),
+ * after one to two `decay_ns' unused, or on trim.
  */
 #ifndef REAP_STACK_H
 #define REAP_STACK_H
@@ -32,7 +33,7 @@ struct reap_stack_ops {
 #define REAP_STACK_DECAY_DEFAULT	UINT64_C(1000000000)	/* nanoseconds unused before a stack goes back: one second */
 
 #define REAP_STACK_UNGUARDED		0x1u	/* no guard pages at all: an overflow corrupts its neighbour */
-#define REAP_STACK_SCRUB		0x2u	/* a recycled stack reads as zero to its next owner */
+#define REAP_STACK_SCRUB		0x2u	/* a recycled stack reads as zero to its next owner; a system call a life */
 #define REAP_STACK_NO_GUARD_INSTALL	0x4u	/* use mprotect(2) even where MADV_GUARD_INSTALL works: for tests */
 
 /* Zero in any field means the default.  All counts are per domain unless said otherwise. */
@@ -40,7 +41,7 @@ struct reap_stack_options {
 	size_t	 size;		/* bytes that a context may use; rounded up to whole pages */
 	size_t	 guard;		/* bytes that fault below it; rounded up to whole pages; default one page */
 	unsigned cache;		/* dead stacks of the default size kept per worker; at least 2 */
-	unsigned depot;		/* dead stacks kept in the shared depot */
+	unsigned depot;		/* dead stacks of the default size, or as many bytes of others, kept in the shared depot */
 	unsigned maps;		/* mappings that guards by mprotect(2) may use up; default: 3/4 of vm.max_map_count */
 	unsigned quarantine;	/* debug: this many freed stacks stay PROT_NONE, first in first out, before reuse; 0: none */
 	unsigned flags;		/* REAP_STACK_UNGUARDED, ... */
@@ -79,7 +80,7 @@ REAP_API size_t	reap_stack_minimum(void);
 
 /*
  * reap_trim -- give cached memory back to the operating system now: the depot, the calling worker's cache, free
- * descriptors; other workers are asked and follow at their next create, wait or idle.
+ * descriptors; other workers are asked for their stacks, and follow at their next create, or reap of a stack.
  *
  *   context    Any thread, or a running context.  Not from a switch hook or a signal handler.
  *   ownership  None: only memory of the dead is touched.

@@ -35,11 +35,11 @@ struct reap_stats {
 	uint64_t zombies;		/* exited - reaped */
 	uint64_t switches;		/* swaps, jumps of the dead included */
 	uint64_t landings_posted;	/* ends that a landing, or reap_context_destroy(), posted */
-	uint64_t handed_direct;		/* exits that went straight to a successor other than the base context */
+	uint64_t handed_direct;		/* exits, not destroys, that went straight to a successor other than the base context */
 	uint64_t handed_base;		/* exits that found nothing runnable */
 	uint64_t barrier_waits;		/* collectors that came before the post and had to wait, those of groups included */
-	uint64_t orphans;
-	uint64_t detached;
+	uint64_t orphans;		/* contexts whose parent ended first */
+	uint64_t detached;		/* contexts detached, at create or later, members of groups included */
 	uint64_t limit;			/* 0: none */
 	uint64_t limit_hits;		/* creates that got -EAGAIN */
 	uint64_t credit_recalls;	/* creates that asked the other workers for their credits */

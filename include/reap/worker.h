@@ -9,6 +9,10 @@
  *	yield   the caller stays runnable: readied by the successor's landing, once it is off the CPU
  *	park    the caller sleeps: the landing publishes it where a waker will find it, once it is off the CPU
  *	exit    the caller is dead: the landing posts its completion (context.h)
+ *
+ * After anything that may suspend, errno, thread-local variables and the C++ exception in flight are those of the thread that the
+ * caller is on now.  So a context must not switch inside a C++ catch block, or its host saves and restores __cxa_get_globals()
+ * in on_switch() and after_switch().  pthread_exit() and cancellation end the worker's thread, not the context.
  */
 #ifndef REAP_WORKER_H
 #define REAP_WORKER_H
@@ -44,7 +48,7 @@ REAP_API int	reap_worker_stop(struct reap_worker *worker);
 /*
  * reap_worker_self, reap_worker_domain, reap_worker_user, reap_worker_current, reap_worker_base -- look about.
  *
- *   context    self: any thread; the others: on that worker.
+ *   context    self, user, domain, base: any thread while the worker runs; current: on that worker.
  *   ownership  None.
  *   ordering   None.  Do not keep the result across a switch.
  *   cost       A load or two.
@@ -60,8 +64,8 @@ REAP_API struct reap_context	*reap_worker_base(const struct reap_worker *worker)
  * reap_switch -- run `to'; the caller goes on when somebody switches back.
  *
  *   context    A running context on `worker'.  `to' is suspended or new, off the CPU, and not queued anywhere else.
- *              Switching to a dead, running or foreign pinned context aborts ("switch-to-dead", "switch-to-running",
- *              "pinned").  The caller must not become runnable on another worker before it is off the CPU: use yield or
+ *              To oneself it returns at once.  Switching to a dead or running context, or to one that another
+ *              worker must run (reap_context_home()), aborts ("switch-to-dead", "switch-to-running", "pinned").  The caller must not become runnable on another worker before it is off the CPU: use yield or
  *              park where another worker can find it.
  *   ownership  The caller stays the host's to resume.
  *   ordering   Same thread.
@@ -85,7 +89,8 @@ REAP_API struct reap_worker	*reap_yield(struct reap_worker *worker);
  * reap_park -- sleep.  After the caller is off the CPU, publish(parked, arg) runs in the successor's landing and puts it where
  * its waker looks; if publish says false (the awaited thing has happened), the caller is readied at once.
  *
- *   context    A running context that is not a base context (aborts: "park-base").  publish must not block or allocate.
+ *   context    A running context that is not a base context (aborts: "park-base").  publish may take a short lock of the
+ *              host's, as next() and ready(); it must not block otherwise, nor allocate.
  *   ownership  From publish's `true' on, the context is its waker's, who hands it to ready() once.
  *   ordering   All that the caller did happens before publish.
  *   cost       As reap_switch() and one next().
