@@ -245,9 +245,9 @@ reap__share_words(struct reap_context *context)
 {
 	struct reap_context *parent = context->parent;
 
-	/* A parent that has ended has closed its inbox: that is written atomically anyhow. */
-	if (parent != NULL && !(parent->flags & REAP__EXITED) &&
-	    !reap__adopted(REAP_LOAD_RELAXED(&context->claim))) {
+	/* A parent that has ended has closed its inbox: that is written atomically anyhow.  Of an orphan not even the descriptor of
+	 * its parent need be there. */
+	if (parent != NULL && !reap__adopted(REAP_LOAD_RELAXED(&context->claim)) && !(parent->flags & REAP__EXITED)) {
 		parent->live->private_kids--;
 		reap__set_flags(parent, REAP__KIN);
 	}
