@@ -20,6 +20,7 @@
 #include "burn.h"
 #include "process.h"
 
+#define FEW	10		/* with fewer samples in a round there is a largest one, and no quantile */
 #define TAIL_NAP	50000		/* ns between two looks whether the last corpses are gone */
 #define DEPOT		65536u		/* dead stacks kept: on no side does a round give memory back to the system */
 
@@ -145,7 +146,8 @@ put_quantiles(double *figure, const struct hist *h)
 	int i;
 
 	for (i = 0; i < FIGURE_QUANTILES; i++)
-		figure[i] = h->count == 0 ? NAN : (double)hist_quantile(h, figure_quantile[i]) / 1000;
+		/* A handful has no quantiles: one parent that waited would speak for all of them. */
+		figure[i] = h->count == 0 || (h->count < FEW && figure_quantile[i] < 1) ? NAN : (double)hist_quantile(h, figure_quantile[i]) / 1000;
 }
 
 static double
