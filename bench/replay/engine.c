@@ -145,9 +145,10 @@ put_quantiles(double *figure, const struct hist *h)
 {
 	int i;
 
+	/* A handful has no quantiles: one parent that waited would speak for all of them. */
 	for (i = 0; i < FIGURE_QUANTILES; i++)
-		/* A handful has no quantiles: one parent that waited would speak for all of them. */
-		figure[i] = h->count == 0 || (h->count < FEW && figure_quantile[i] < 1) ? NAN : (double)hist_quantile(h, figure_quantile[i]) / 1000;
+		figure[i] = h->count == 0 || (h->count < FEW && figure_quantile[i] < 1) ? NAN :
+		    (double)hist_quantile(h, figure_quantile[i]) / 1000;
 }
 
 static double
