@@ -13,18 +13,6 @@
 #include "os/os.h"
 #include "switch.h"
 
-/* What is slept on: a completion, or the caller's own inbox. */
-struct reap__sleep {
-	struct reap_waiter	 waiter;
-	struct reap_completion	*done;		/* NULL: the inbox */
-	const struct reap_context *whose;	/* the context that `done' is of; NULL: of none */
-	struct reap__inbox	*inbox;
-	struct reap_context	*context;	/* who sleeps */
-	struct reap_worker	*worker;	/* a base context's */
-	uint32_t		 readied;	/* a base context: by the waker, its last touch */
-	int			 error;		/* of arming; by publish */
-};
-
 static inline bool
 reap__arm(struct reap__sleep *sleep)
 {
@@ -50,20 +38,50 @@ reap__arm(struct reap__sleep *sleep)
 	return error == 0;
 }
 
+/* Is what is slept on written by this worker alone?  The completion of a private context, not posted; an inbox that is empty and
+ * that no shared child writes to. */
+static inline bool
+reap__arms_here(const struct reap_context *self, const struct reap__sleep *sleep)
+{
+	if (sleep->done != NULL)
+		return sleep->whose != NULL && reap__private(reap__flags(sleep->whose));
+	return sleep->inbox == &self->inbox && self->live->private_kids != 0 && !(reap__flags(self) & REAP__KIN) &&
+	    REAP_LOAD_RELAXED(&sleep->inbox->head) == 0 && self->inbox.corpses == NULL;
+}
+
 /* barrier.c */
-void	reap__ready_sleeper(struct reap_waiter *);
+void	reap__ready_sleeper(struct reap_waiter *) __attribute__((visibility("hidden")));
 bool	reap__publish_sleeper(struct reap_context *, void *);
 int	reap__await_cold(struct reap_worker *, struct reap__sleep *);
 
-REAP__INLINE void
-reap__park_sleeper(struct reap_worker *worker, struct reap__sleep *sleep)
+/* All of the sleep of a context but the switch to whom it returns. */
+REAP__INLINE struct reap_context *
+reap__to_sleep(struct reap_worker *worker, struct reap__sleep *sleep)
 {
 	struct reap_context *self = worker->current;
 
 	sleep->waiter.ready = reap__ready_sleeper;
 	sleep->context = self;
 	self->live->sleep = sleep;
-	(void)reap__park(worker, reap__publish_sleeper, sleep);
+	if (reap__arms_here(self, sleep)) {
+		/* Who will ready us is on this worker, and cannot before we have left [7]: no landing is needed for that. */
+		reap__slot_must_be_empty(worker);
+		sleep->error = 0;
+		if (sleep->done != NULL)
+			REAP_STORE_RELAXED(&sleep->done->reap__word, (uintptr_t)&sleep->waiter);
+		else
+			REAP_STORE_RELAXED(&sleep->inbox->head, (uintptr_t)&sleep->waiter | REAP__INBOX_WAITER);
+		return reap__successor(worker);
+	}
+	return reap__to_park(worker, reap__publish_sleeper, sleep);
+}
+
+REAP__INLINE void
+reap__park_sleeper(struct reap_worker *worker, struct reap__sleep *sleep)
+{
+	struct reap_context *self = worker->current;
+
+	(void)reap__switch(worker, reap__to_sleep(worker, sleep));
 	self->live->sleep = NULL;
 }
 

@@ -4,7 +4,7 @@
  */
 #include <reap/atomic.h>
 
-#include "worker.h"
+#include "plain.h"
 
 void
 reap__result(struct reap_context *context, struct reap_result *result)
@@ -97,7 +97,6 @@ reap__collect(struct reap_worker *worker, struct reap_context *context, struct r
 	}
 	if (domain->limit != 0)
 		reap__limit_return(domain, worker);
-	REAP__COUNT(domain, worker, reaped);
 	REAP__COUNT(domain, worker, ledger[payer].contexts);
 	if (REAP_LIKELY(reap__private(context->flags) && context->kids == 0 && !(context->flags & REAP__KIN))) {
 		/* Nobody else ever had its name or that of a child of its: there is no reference to be counted. */
@@ -114,6 +113,19 @@ reap__collect(struct reap_worker *worker, struct reap_context *context, struct r
 		sleeper->ready(sleeper);
 	if (REAP_UNLIKELY(domain->ledger_time))
 		REAP__COUNT_N(domain, worker, ledger[payer].ns, domain->clock(domain->clock_arg) - since);
+}
+
+int
+reap__plain_collect_rest(struct reap_worker *worker, struct reap__stack *stack)
+{
+	if (stack != NULL)
+		reap__stack_put(&worker->domain->depot, &worker->cache, stack);
+	else
+		reap__stack_settle(&worker->domain->depot);
+	if (worker->limited)
+		reap__limit_return(worker->domain, worker);
+	reap__descriptor_surplus(worker);
+	return 0;
 }
 
 /*

@@ -7,7 +7,7 @@
 #include <reap/atomic.h>
 
 #include "arch/md.h"
-#include "worker.h"
+#include "plain.h"
 
 #define GENERATIONS	(UINT64_C(1) << 16)	/* that a worker takes from the domain's counter at a time */
 
@@ -67,7 +67,7 @@ assemble(struct reap_domain *domain, struct reap_worker *worker, struct reap_con
 
 	reap__san_stack_reuse(stack->lo, (size_t)(stack->top - stack->lo));
 	generation = reap__context_init(domain, worker, context, flags);
-	live = (struct reap__live *)(void *)(stack->top - ((sizeof(*live) + 15) & ~(size_t)15));
+	live = reap__live_of(stack);
 	live->entry = entry;
 	live->arg = arg;
 	live->listeners = NULL;
@@ -165,26 +165,52 @@ policy_flags(const struct reap_domain *domain, bool here, enum reap_policy polic
 	    (domain->host.shares && here && policy != REAP_POLICY_THREAD ? REAP__BOUND : REAP__SHARED);
 }
 
-int
-reap_spawn(struct reap_worker *worker, reap_entry *entry, void *arg, struct reap_context **out)
+/* With something uncommon, or nothing at hand. */
+static __attribute__((noinline)) int
+spawn_cold(struct reap_worker *worker, reap_entry *entry, void *arg, struct reap_context **out)
 {
-	struct reap_domain	*domain;
+	struct reap_domain	*domain = worker->domain;
 	struct reap_context	*context;
 	struct reap__stack	*stack;
+	uint32_t		 flags;
 	int			 error;
 
-	if (worker == NULL || entry == NULL || out == NULL)
-		return -EINVAL;
-	domain = worker->domain;
 	if (domain->policy == REAP_POLICY_THREAD && !reap__reaper_runs(domain))
 		return -EINVAL;
 	error = make(domain, worker, 0, NULL, NULL, false, &context, &stack);
 	if (error != 0)
 		return error;
-	assemble(domain, worker, context, stack, entry, arg,
-	    policy_flags(domain, true, REAP_POLICY_DEFAULT, REAP_NOTIFY_DEFAULT), NULL);
+	flags = policy_flags(domain, true, REAP_POLICY_DEFAULT, REAP_NOTIFY_DEFAULT);
+	if (worker->birth != 0 && reap__stack_shelvable(stack) && worker->current->adopter == NULL)
+		flags |= REAP__PLAIN;
+	assemble(domain, worker, context, stack, entry, arg, flags, NULL);
 	*out = context;
 	return 0;
+}
+
+static __attribute__((noinline)) int
+spawn_limited(struct reap_worker *worker, reap_entry *entry, void *arg, struct reap_context **out)
+{
+	int error = reap__limit_take(worker->domain, worker, false);
+
+	if (error != 0)
+		return error;
+	if (REAP_LIKELY(reap__plain_spawn(worker, entry, arg, out)))
+		return 0;
+	reap__limit_return(worker->domain, worker);	/* taken again, in the right order with what else may fail */
+	return spawn_cold(worker, entry, arg, out);
+}
+
+int
+reap_spawn(struct reap_worker *worker, reap_entry *entry, void *arg, struct reap_context **out)
+{
+	if (worker == NULL || entry == NULL || out == NULL)
+		return -EINVAL;
+	if (REAP_UNLIKELY(worker->limited))
+		return spawn_limited(worker, entry, arg, out);
+	if (REAP_LIKELY(reap__plain_spawn(worker, entry, arg, out)))
+		return 0;
+	return spawn_cold(worker, entry, arg, out);
 }
 
 static int
@@ -251,7 +277,7 @@ reap__share_words(struct reap_context *context)
 		parent->live->private_kids--;
 		reap__set_flags(parent, REAP__KIN);
 	}
-	reap__set_flags(context, REAP__SHARED);
+	REAP_STORE_RELAXED(&context->flags, (reap__flags(context) & ~REAP__PLAIN) | REAP__SHARED);
 }
 
 static void

@@ -99,6 +99,7 @@ reap__adopted(uint64_t claim)
 #define REAP__BOUND		0x1000u	/* not shared, or with children that are not: only its home runs it */
 #define REAP__POLICY_SHIFT	13	/* enum reap_policy, 3 bits */
 #define REAP__AWAITED		0x10000u /* somebody waits for it who was told, or resumed, before the landing; by itself */
+#define REAP__PLAIN		0x20000u /* born by reap_spawn() with nothing uncommon about it: plain.h */
 #define REAP__POLICY_OF(flags)	((enum reap_policy)((flags) >> REAP__POLICY_SHIFT & 7))
 
 /*
@@ -165,19 +166,52 @@ struct reap__told {
 	struct reap_waiter	*who[REAP__TOLD_MAX];	/* NULL behind the last */
 };
 
+/* What is slept on: a completion, or the caller's own inbox. */
+struct reap__sleep {
+	struct reap_waiter	 waiter;
+	struct reap_completion	*done;		/* NULL: the inbox */
+	const struct reap_context *whose;	/* the context that `done' is of; NULL: of none */
+	struct reap__inbox	*inbox;
+	struct reap_context	*context;	/* who sleeps */
+	struct reap_worker	*worker;	/* a base context's */
+	uint32_t		 readied;	/* a base context: by the waker, its last touch */
+	int			 error;		/* of arming; by publish */
+};
+
+/* What a landing needs to publish the one who left. */
+struct reap__parking {
+	struct reap_context	*context;
+	bool		       (*publish)(struct reap_context *, void *);
+	void			*arg;
+};
+
 /* What is known of a context only while it has a stack.  At the top of that stack; in the worker for a base context. */
 struct reap__live {
+	/* One line of the cache: what a life cannot do without. */
 	reap_entry		*entry;
 	void			*arg;
 	struct reap_exit_listener *listeners;	/* newest first */
 	struct reap_group	*group;
 	struct reap_worker	*home;		/* PINNED, BASE, BOUND: the only worker that runs it */
 	struct reap_context	*claimed;	/* whom it waits for, having claimed it; itself */
+	struct reap__sleep	*sleep;		/* parked in a wait: `waits', or one on its own stack; itself */
 	uint32_t		 private_kids;	/* children that are private; on its home only */
-	void			*sleep;		/* parked in a wait: of barrier.c, on its own stack; itself */
+	/* Parked, it has left the function that parked it: what that needs afterwards is here.  Itself. */
+	unsigned		 how;		/* REAP_PEEK, ... */
+	struct reap__sleep	 waits;
+	struct reap_context	*target;	/* of a wait */
+	struct reap_result	*result;	/* where it goes, or NULL */
+	struct reap__parking	 parking;
 	struct reap__told	 told;		/* THREAD: whom the reaper thread tells after the post; the landing */
 	REAP__SAN_FIELD
 };
+
+/* At the top of the stack, as far as frames are concerned: the first one starts below it. */
+static inline struct reap__live *
+reap__live_of(const struct reap__stack *stack)
+{
+	return (struct reap__live *)(void *)(stack->top - ((sizeof(struct reap__live) + 63) & ~(size_t)63));
+}
 
 /* The descriptors of a domain lie in slabs of this size and alignment, behind a header. */
 #define REAP__SLAB_SIZE		((size_t)1 << 20)
@@ -217,6 +251,13 @@ reap__set_flags(struct reap_context *context, uint32_t set)
 	REAP_STORE_RELAXED(&context->flags, REAP_LOAD_RELAXED(&context->flags) | set);
 }
 
+/* Something about it turned out to be uncommon. */
+static inline void
+reap__not_plain(struct reap_context *context)
+{
+	REAP_STORE_RELAXED(&context->flags, REAP_LOAD_RELAXED(&context->flags) & ~REAP__PLAIN);
+}
+
 /* Usage lies behind the descriptor, in domains that keep it. */
 static inline struct reap_usage *
 reap__usage(struct reap_context *context)
@@ -225,6 +266,7 @@ reap__usage(struct reap_context *context)
 }
 
 /* context.c */
+void			 reap__entry(void *pass) __attribute__((visibility("hidden")));
 uint64_t		 reap__context_init(struct reap_domain *, struct reap_worker *, struct reap_context *, uint32_t flags);
 void			 reap__share_words(struct reap_context *);
 
@@ -294,7 +336,7 @@ void			 reap__bequeath(struct reap_context *, struct reap__told *);
 struct reap_waiter	*reap__to_adopter(struct reap_context *);
 struct reap_waiter	*reap__let_go(struct reap_worker *, struct reap_context *parent);
 void			 reap__disinherit(struct reap_worker *, struct reap_context *);
-void			 reap__entry(void *pass);
+struct reap_context	*reap__follower(const struct reap_worker *, struct reap_waiter *);
 
 /* landing.c: from off the CPU to the post */
 void			 reap__tell_host(struct reap_domain *, struct reap_context *child);

@@ -121,10 +121,17 @@ take_one(struct reap_domain *domain)
 		receive(domain);
 		context = domain->descriptors;
 	}
-	if (context == NULL)
-		return carve(domain);
-	domain->descriptors = context->next;
-	domain->ndescriptors--;
+	if (context == NULL) {
+		context = carve(domain);
+		if (context == NULL)
+			return NULL;
+	} else {
+		domain->descriptors = context->next;
+		domain->ndescriptors--;
+	}
+	/* Fresh, or trim took the living reference away: a clean one has it. */
+	if (REAP__REFS(REAP_LOAD_RELAXED(&context->refs)) == 0)
+		REAP_STORE_RELEASE(&context->refs, REAP__REFS_ALIVE);	/* pairs with the acquire in refer() */
 	return context;
 }
 

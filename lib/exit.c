@@ -8,7 +8,7 @@
 
 #include <reap/atomic.h>
 
-#include "switch.h"
+#include "plain.h"
 
 /* The heir of last resort takes over.  Returns who slept there. */
 struct reap_waiter *
@@ -159,11 +159,12 @@ tell_early(struct reap_context *context, struct reap__told *told)
 }
 
 /* All of an exit that is not the final switch.  From here no block, no allocation, no lock, no failure, no system call [10]. */
-static inline void
+static void
 die(struct reap_domain *domain, struct reap_worker *worker, struct reap_context *context, intptr_t status,
     struct reap__told *told)
 {
 	reap__disinherit(worker, context);
+	reap__not_plain(context);
 	context->status = status;
 	/* Release: pairs with the acquire in reap_peek(): who sees EXITED reads the status. */
 	REAP_STORE_RELEASE(&context->flags, context->flags | REAP__EXITED);
@@ -176,8 +177,8 @@ die(struct reap_domain *domain, struct reap_worker *worker, struct reap_context 
 }
 
 /* The context that sleeps behind this waiter, if it may run here. */
-static struct reap_context *
-follower(const struct reap_worker *worker, struct reap_waiter *waiter)
+struct reap_context *
+reap__follower(const struct reap_worker *worker, struct reap_waiter *waiter)
 {
 	struct reap_context *sleeper = reap__sleeper(waiter);
 
@@ -197,12 +198,12 @@ follow(struct reap_worker *worker, struct reap_context *dying, struct reap__told
 	uintptr_t		 word = REAP_LOAD_ACQUIRE(&dying->done.reap__word);
 
 	if (told->who[0] != NULL) {
-		sleeper = told->who[1] == NULL ? follower(worker, told->who[0]) : NULL;
+		sleeper = told->who[1] == NULL ? reap__follower(worker, told->who[0]) : NULL;
 		if (sleeper != NULL)
 			told->who[0] = NULL;
 		return sleeper;
 	}
-	if (word == REAP__PENDING || (sleeper = follower(worker, (struct reap_waiter *)word)) == NULL)
+	if (word == REAP__PENDING || (sleeper = reap__follower(worker, (struct reap_waiter *)word)) == NULL)
 		return NULL;
 	if (reap__private(reap__flags(dying))) {
 		REAP_STORE_RELAXED(&dying->done.reap__word, REAP__PENDING);
@@ -212,10 +213,10 @@ follow(struct reap_worker *worker, struct reap_context *dying, struct reap__told
 	return REAP_CAS_ACQ_REL(&dying->done.reap__word, &word, REAP__PENDING) ? sleeper : NULL;
 }
 
-_Noreturn void
-reap_exit(intptr_t status)
+/* With something uncommon. */
+static _Noreturn __attribute__((noinline)) void
+exit_cold(struct reap_worker *worker, intptr_t status)
 {
-	struct reap_worker		*worker = reap_worker_self();
 	struct reap_context		*context, *to;
 	struct reap_domain		*domain;
 	struct reap_exit_listener	*listener;
@@ -251,14 +252,50 @@ reap_exit(intptr_t status)
 		}
 	}
 	if (to == worker->base)
-		REAP__COUNT(domain, worker, base);
-	else
-		REAP__COUNT(domain, worker, direct);
-	worker->told = told;
+		REAP__COUNT(domain, worker, based);
+	worker->told = told;	/* empty but for now, see reap__land() */
 	reap_slot_put(&worker->slot, &context->done);	/* aborts if full [3] */
 	if (REAP_UNLIKELY(domain->before_final_switch != NULL))
 		domain->before_final_switch(context);
 	reap__jump(worker, to);
+}
+
+REAP__INLINE _Noreturn void
+exit_now(struct reap_worker *worker, intptr_t status)
+{
+	struct reap_context *context = worker->current;
+
+	if (REAP_LIKELY(reap__exits_plainly(context))) {
+		struct reap_context *to = reap__plain_exit(worker, context, status);
+
+		reap_slot_put(&worker->slot, &context->done);	/* aborts if full [3] */
+		reap__jump(worker, to);
+	}
+	exit_cold(worker, status);
+}
+
+_Noreturn void
+reap_exit(intptr_t status)
+{
+	struct reap_worker *worker = reap__here;
+
+	if (REAP_UNLIKELY(worker == NULL))
+		exit_cold(worker, status);	/* says so */
+	exit_now(worker, status);
+}
+
+/* The first instruction of every context: a landing like any other [4].  And its last ones, if it returns. */
+void
+reap__entry(void *pass)
+{
+	struct reap_worker	*worker = pass;
+	struct reap_context	*context = worker->current;
+	intptr_t		 status;
+
+	reap__landed(worker);
+	REAP_STORE_RELAXED(&context->flags, context->flags & ~REAP__NEW);
+	status = context->live->entry(context->live->arg);
+	exit_now(reap_worker_self(), status);
 }
 
 int
@@ -292,6 +329,7 @@ reap_context_destroy(struct reap_context *context, intptr_t status)
 		REAP_STORE_RELAXED(&context->flags, (context->flags & ~(7u << REAP__POLICY_SHIFT)) |
 		    (uint32_t)REAP_POLICY_PARENT << REAP__POLICY_SHIFT);
 	die(domain, worker, context, status, &told);
+	REAP__COUNT(domain, worker, destroyed);
 	if (context->flags & REAP__EARLY)
 		reap__tell_host(domain, context);
 	reap__ended(worker, context, &told);

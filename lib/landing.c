@@ -5,7 +5,7 @@
  */
 #include <reap/atomic.h>
 
-#include "worker.h"
+#include "plain.h"
 
 void
 reap__ready_all(struct reap__told *told)
@@ -52,6 +52,7 @@ reap__ended(struct reap_worker *worker, struct reap_context *context, struct rea
 	if (policy == REAP_POLICY_THREAD) {
 		/* The reaper thread frees, then posts and tells, as it did in the kernel. */
 		context->live->told = *told;
+		REAP__COUNT(domain, worker, threaded);
 		reap__reaper_hand(domain, context);
 		return;
 	}
@@ -77,8 +78,6 @@ reap__ended(struct reap_worker *worker, struct reap_context *context, struct rea
 	}
 	if (!(context->flags & REAP__EARLY))
 		reap__tell_host(domain, context);
-	if (worker != NULL)
-		REAP__COUNT(domain, worker, posted);
 	if (reap__private(context->flags)) {
 		/* Its waiter is on this worker: no exchange.  Release: pairs with reap_completion_posted(). */
 		uintptr_t word = REAP_LOAD_RELAXED(&context->done.reap__word);
@@ -97,8 +96,8 @@ reap__ended(struct reap_worker *worker, struct reap_context *context, struct rea
 /*
  * Somebody left something in the slot.  Emptied first [3]; `prev' is dead, or somebody else's, when its case is done.
  */
-void
-reap__land(struct reap_worker *worker)
+static __attribute__((noinline)) void
+land_cold(struct reap_worker *worker)
 {
 	const struct reap_host	*host = &worker->domain->host;
 	uintptr_t		 prev = worker->slot.reap__prev;
@@ -119,6 +118,7 @@ reap__land(struct reap_worker *worker)
 	switch (tag) {
 	case REAP__PREV_DEAD:
 		told = worker->told;
+		worker->told.who[0] = NULL;
 		reap__ended(worker, context, &told);
 		break;
 	case REAP__PREV_PARKED:
@@ -133,4 +133,17 @@ reap__land(struct reap_worker *worker)
 		host->ready(context);
 		break;
 	}
+}
+
+void
+reap__land(struct reap_worker *worker)
+{
+	uintptr_t		 prev = worker->slot.reap__prev;
+	struct reap_context	*context = reap__context_of((struct reap_completion *)prev);
+
+	if (REAP_LIKELY((prev & REAP__PREV_TAG) == REAP__PREV_DEAD && reap__lands_plainly(worker, context))) {
+		worker->slot.reap__prev = 0;
+		reap__plain_landing(worker, context);
+	} else
+		land_cold(worker);
 }

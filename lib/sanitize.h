@@ -71,6 +71,8 @@
 #endif
 
 #define REAP__SAN_ON	(REAP__ASAN || REAP__LSAN || REAP__TSAN || REAP__MSAN || REAP__VALGRIND)
+/* Must the swap stand in the very function that leaves? */
+#define REAP__SAN_WATCHES_SWITCH	(REAP__ASAN || REAP__TSAN || REAP__MSAN)
 #define REAP__SAN_INLINE	static inline __attribute__((always_inline, unused))
 
 #if REAP__SAN_ON
@@ -119,6 +121,35 @@ reap__san_watched(void)
 #endif
 }
 
+/* Valgrind's requests are a dozen instructions each that keep registers busy: out of the way of those who do not make them. */
+#if REAP__VALGRIND
+#define REAP__SAN_COLD	static __attribute__((noinline, cold, unused))
+
+REAP__SAN_COLD void
+reap__san_vg_reuse(const void *lo, size_t size)
+{
+	(void)VALGRIND_MAKE_MEM_UNDEFINED(lo, size);
+}
+
+REAP__SAN_COLD void
+reap__san_vg_create(struct reap__san *self, const void *lo, size_t size)
+{
+	self->lo = lo;
+	self->size = size;
+	self->id = VALGRIND_STACK_REGISTER(lo, (const char *)lo + size - 1);
+}
+
+REAP__SAN_COLD void
+reap__san_vg_destroy(struct reap__san *self)
+{
+	const void *lo = self->lo;
+	size_t size = self->size;
+
+	VALGRIND_STACK_DEREGISTER(self->id);
+	(void)VALGRIND_MAKE_MEM_UNDEFINED(lo, size);	/* last: the state may lie there */
+}
+#endif
+
 /* What the dead left: poison between their variables, words that valgrind holds for popped. */
 REAP__SAN_INLINE void
 reap__san_stack_reuse(const void *lo, size_t size)
@@ -129,7 +160,7 @@ reap__san_stack_reuse(const void *lo, size_t size)
 	__msan_allocated_memory(lo, size);
 #elif REAP__VALGRIND
 	if (reap__san_watched())
-		(void)VALGRIND_MAKE_MEM_UNDEFINED(lo, size);
+		reap__san_vg_reuse(lo, size);
 #endif
 	(void)lo;
 	(void)size;
@@ -164,9 +195,10 @@ reap__san_base_init(struct reap__san *self)
 REAP__SAN_INLINE void
 reap__san_context_create(struct reap__san *self, const void *lo, size_t size)
 {
-#if REAP__SAN_ON
-	if (!reap__san_watched())
-		return;
+#if REAP__VALGRIND
+	if (reap__san_watched())
+		reap__san_vg_create(self, lo, size);
+#elif REAP__SAN_ON
 	self->lo = lo;
 	self->size = size;
 #if REAP__ASAN
@@ -178,9 +210,6 @@ reap__san_context_create(struct reap__san *self, const void *lo, size_t size)
 #if REAP__TSAN
 	self->fiber = __tsan_create_fiber(0);
 #endif
-#if REAP__VALGRIND
-	self->id = VALGRIND_STACK_REGISTER(lo, (const char *)lo + size - 1);
-#endif
 #endif
 	(void)self;
 	(void)lo;
@@ -190,14 +219,13 @@ reap__san_context_create(struct reap__san *self, const void *lo, size_t size)
 REAP__SAN_INLINE void
 reap__san_context_destroy(struct reap__san *self)
 {
-#if REAP__SAN_ON
-	const void *lo;
-	size_t size;
+#if REAP__VALGRIND
+	if (reap__san_watched())
+		reap__san_vg_destroy(self);
+#elif REAP__SAN_ON
+	const void *lo = self->lo;
+	size_t size = self->size;
 
-	if (!reap__san_watched())
-		return;
-	lo = self->lo;
-	size = self->size;
 #if REAP__ASAN
 	/* Stopped for ever, not dead: its fake stack goes by way of becoming the caller's for a moment. */
 	if (self->fake != NULL) {
@@ -217,9 +245,6 @@ reap__san_context_destroy(struct reap__san *self)
 #endif
 #if REAP__TSAN
 	__tsan_destroy_fiber(self->fiber);
-#endif
-#if REAP__VALGRIND
-	VALGRIND_STACK_DEREGISTER(self->id);
 #endif
 	reap__san_stack_reuse(lo, size);	/* last: the state may lie there */
 #endif

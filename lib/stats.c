@@ -30,6 +30,7 @@ reap_domain_stats(struct reap_domain *domain, struct reap_stats *out)
 	struct reap__stack_counts stacks;
 	struct reap_stats	 stats;
 	struct reap_adopter	*adopter;
+	uint64_t		 reaped = 0;
 	size_t			 size;
 
 	if (domain == NULL || out == NULL || (size = out->size) == 0)
@@ -48,17 +49,20 @@ reap_domain_stats(struct reap_domain *domain, struct reap_stats *out)
 	pthread_mutex_unlock(&domain->lock);
 	reap__depot_stats(&domain->depot, &stacks);
 
+	for (int i = 0; i < REAP_PAYERS; i++)
+		reaped += count.ledger[i].contexts;
+
 	stats.size = size;
 	stats.created = count.created;
 	stats.exited = count.exited;
-	stats.reaped = count.reaped;
+	stats.reaped = reaped;
 	/* Counters are read one after the other: between two of them somebody may have been created, and died. */
 	stats.live = count.created > count.exited ? count.created - count.exited : 0;
-	stats.zombies = count.exited > count.reaped ? count.exited - count.reaped : 0;
+	stats.zombies = count.exited > reaped ? count.exited - reaped : 0;
 	stats.switches = count.switches;
-	stats.landings_posted = count.posted;
-	stats.handed_direct = count.direct;
-	stats.handed_base = count.base;
+	stats.landings_posted = count.exited > count.threaded ? count.exited - count.threaded : 0;
+	stats.handed_base = count.based;
+	stats.handed_direct = count.exited > count.destroyed + count.based ? count.exited - count.destroyed - count.based : 0;
 	stats.barrier_waits = count.barrier;
 	stats.orphans = count.orphans;
 	stats.detached = count.detached;

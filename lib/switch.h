@@ -52,6 +52,58 @@ reap__switch(struct reap_worker *worker, struct reap_context *to)
 	return worker;
 }
 
+/*
+ * The same at the end of a function.  A machine layer that can returns from here to that function's caller without a mispredicted
+ * return, see md.h; a sanitizer wants to see the swap in the function that leaves.
+ */
+#if defined(REAP_MD_TAIL) && !REAP__SAN_WATCHES_SWITCH
+REAP__INLINE struct reap_worker *
+reap__switch_last(struct reap_worker *worker, struct reap_context *to)
+{
+	struct reap_context	*from = worker->current;
+	void			*sp = reap__depart(worker, from, to);
+
+	return reap_md_switch(&from->sp, sp, worker);
+}
+
+/* Then after(worker, arg), whose first deed is the landing. */
+REAP__INLINE int
+reap__leave(struct reap_worker *worker, struct reap_context *to, int (*after)(struct reap_worker *, void *), void *arg)
+{
+	struct reap_context	*from = worker->current;
+	void			*sp = reap__depart(worker, from, to);
+
+	return reap_md_leave(&from->sp, sp, worker, after, arg);
+}
+#else
+REAP__INLINE struct reap_worker *
+reap__switch_last(struct reap_worker *worker, struct reap_context *to)
+{
+	return reap__switch(worker, to);
+}
+
+REAP__INLINE int
+reap__leave(struct reap_worker *worker, struct reap_context *to, int (*after)(struct reap_worker *, void *), void *arg)
+{
+	struct reap_context	*from = worker->current;
+	void			*sp = reap__depart(worker, from, to);
+
+	reap__san_before_switch(REAP__SAN(from->live), REAP__SAN(to->live), false);
+	return after(reap_md_swap(&from->sp, sp, worker), arg);
+}
+#endif
+
+/* For good. */
+REAP__INLINE _Noreturn void
+reap__jump(struct reap_worker *worker, struct reap_context *to)
+{
+	struct reap_context	*from = worker->current;
+	void			*sp = reap__depart(worker, from, to);
+
+	reap__san_before_switch(REAP__SAN(from->live), REAP__SAN(to->live), true);
+	reap_md_jump(sp, worker);
+}
+
 /* Who runs next: the host's choice, or the base context if nothing is runnable. */
 REAP__INLINE struct reap_context *
 reap__successor(struct reap_worker *worker)
@@ -68,16 +120,19 @@ reap__slot_must_be_empty(struct reap_worker *worker)
 		reap_misuse("slot-full", "a switch found the slot of its worker full: a host callback must not switch");
 }
 
-REAP__INLINE struct reap_worker *
-reap__park(struct reap_worker *worker, bool (*publish)(struct reap_context *, void *), void *arg)
+/* All of a park but the switch to whom it returns. */
+REAP__INLINE struct reap_context *
+reap__to_park(struct reap_worker *worker, bool (*publish)(struct reap_context *, void *), void *arg)
 {
-	struct reap__parking parking = { worker->current, publish, arg };
+	struct reap_context	*self = worker->current;
+	struct reap__parking	*parking = &self->live->parking;
 
-	if (REAP_UNLIKELY(worker->current->flags & REAP__BASE))
+	if (REAP_UNLIKELY(self->flags & REAP__BASE))
 		reap_misuse("park-base", "reap_park() by a base context, which is what runs when others park");
 	reap__slot_must_be_empty(worker);
-	worker->slot.reap__prev = (uintptr_t)&parking | REAP__PREV_PARKED;
-	return reap__switch(worker, reap__successor(worker));
+	*parking = (struct reap__parking){ self, publish, arg };
+	worker->slot.reap__prev = (uintptr_t)parking | REAP__PREV_PARKED;
+	return reap__successor(worker);
 }
 
 #endif

@@ -8,6 +8,7 @@
 #include <reap/atomic.h>
 
 #include "barrier.h"
+#include "plain.h"
 
 /* The running context, or NULL. */
 static struct reap_context *
@@ -119,40 +120,17 @@ unclaim_dead(struct reap_context *context, struct reap_context *parent)
 	REAP_STORE_RELEASE(&context->claim, REAP__CLAIM(REAP__CLAIM_GENERATION(word), REAP__ZOMBIE));
 }
 
-/* Claimed: meet the barrier. */
-REAP__INLINE int
-barrier(struct reap_context *context, struct reap_context *self)
+/* The barrier is behind us, or it came to nothing. */
+static int
+finish(struct reap_worker *worker, struct reap_context *context, struct reap_context *self, unsigned flags,
+    struct reap_result *result, int error)
 {
-	int error;
+	bool parent = self != NULL && context->parent == self;
 
-	if (reap_completion_posted(&context->done))
-		return 0;
-	if (self != NULL) {
-		if (!(reap__flags(context) & REAP__EXITED)) {
-			/* While it lives; once it is dead the field links it into a list. */
-			if (context == self || waits_for_us(self, context)) {
-				unclaim_live(context);
-				return -EDEADLK;
-			}
-		}
-		self->live->claimed = context;
-	}
-	error = reap__await(&context->done, context);
-	if (self != NULL)
-		self->live->claimed = NULL;
-	if (error != 0)
+	if (REAP_UNLIKELY(error != 0)) {
 		unclaim_live(context);
-	return error;
-}
-
-REAP__INLINE int
-finish(struct reap_context *context, struct reap_context *self, unsigned flags, struct reap_result *result)
-{
-	bool	parent = self != NULL && context->parent == self;
-	int	error = barrier(context, self);
-
-	if (error != 0)
 		return error;
+	}
 	if (flags & REAP_PEEK) {
 		if (result != NULL) {
 			/* It lives on, and with this its name is out. */
@@ -163,20 +141,88 @@ finish(struct reap_context *context, struct reap_context *self, unsigned flags, 
 		unclaim_dead(context, self);
 		return 0;
 	}
-	reap__collect(reap_worker_self(), context, self, parent ? REAP_PAYER_PARENT : REAP_PAYER_JOINER, result);
+	if (REAP_LIKELY(parent && reap__collects_plainly(context)))
+		return reap__plain_collect(worker, self, context, result);
+	reap__collect(worker, context, self, parent ? REAP_PAYER_PARENT : REAP_PAYER_JOINER, result);
 	return 0;
 }
 
-int
-reap_wait(struct reap_context *child, unsigned flags, struct reap_result *result)
+/* The context is back from its sleep, on whatever worker. */
+static int
+woken(struct reap_worker *worker, void *arg)
 {
-	struct reap_context	*self = current();
+	struct reap_context	*self = arg;
+	struct reap__live	*live = self->live;
+
+	reap__landed(worker);	/* the second time does nothing */
+	live->sleep = NULL;
+	/* An early notification readies us before the post: look, and sleep again. */
+	while (REAP_UNLIKELY(!reap_completion_posted(live->waits.done)) && live->waits.error != -EBUSY)
+		reap__park_sleeper(reap_worker_self(), &live->waits);
+	live->claimed = NULL;
+	return finish(reap_worker_self(), live->target, self, live->how, live->result,
+	    reap_completion_posted(live->waits.done) ? 0 : -EBUSY);
+}
+
+static int
+plainly_woken(struct reap_worker *worker, void *arg)
+{
+	struct reap_context	*self = arg;
+	struct reap__live	*live = self->live;
+
+	reap__landed(worker);
+	if (REAP_UNLIKELY(!reap__collects_plainly(live->target)))
+		return woken(worker, self);	/* named, or a parent itself, meanwhile */
+	live->claimed = NULL;
+	live->sleep = NULL;
+	return reap__plain_collect(worker, self, live->target, live->result);
+}
+
+/* Claimed: meet the barrier, then collect.  To be called last: a context that sleeps comes back in woken(). */
+REAP__INLINE int
+barrier(struct reap_worker *worker, struct reap_context *context, struct reap_context *self, unsigned flags,
+    struct reap_result *result)
+{
+	struct reap__live *live;
+
+	if (reap_completion_posted(&context->done))
+		return finish(worker, context, self, flags, result, 0);
+	if (self != NULL && !(reap__flags(context) & REAP__EXITED) && (context == self || waits_for_us(self, context)))
+		return finish(worker, context, self, flags, result, -EDEADLK);
+	if (REAP_UNLIKELY(self == NULL || self->flags & REAP__BASE || !worker->domain->hosted)) {
+		struct reap__sleep sleep = { .done = &context->done, .whose = context };
+		int error;
+
+		if (self != NULL)
+			self->live->claimed = context;
+		error = reap__await_cold(worker, &sleep);
+		if (self != NULL)
+			self->live->claimed = NULL;
+		return finish(reap_worker_self(), context, self, flags, result, error);
+	}
+	live = self->live;
+	live->claimed = context;	/* While it lives; once it is dead the field links it into a list. */
+	live->target = context;
+	live->how = flags;
+	live->result = result;
+	live->waits.done = &context->done;
+	live->waits.whose = context;
+	REAP__COUNT(worker->domain, worker, barrier);
+	return reap__leave(worker, reap__to_sleep(worker, &live->waits), woken, self);
+}
+
+static __attribute__((noinline)) int
+wait_cold(struct reap_context *child, unsigned flags, struct reap_result *result)
+{
+	struct reap_worker	*worker = reap_worker_self();
+	struct reap_context	*self;
 	int			 error;
 
 	if (child == NULL || (flags & ~(REAP_NOHANG | REAP_PEEK)) != 0)
 		return -EINVAL;
-	if (self == NULL)
+	if (worker == NULL)
 		return -EPERM;
+	self = worker->current;
 	if (child == self)
 		return -EDEADLK;
 	if (child->parent != self)
@@ -189,13 +235,31 @@ reap_wait(struct reap_context *child, unsigned flags, struct reap_result *result
 	error = claim(child, 0, self);
 	if (error != 0)
 		return error;
-	return finish(child, self, flags, result);
+	return barrier(worker, child, self, flags, result);
+}
+
+int
+reap_wait(struct reap_context *child, unsigned flags, struct reap_result *result)
+{
+	struct reap_worker *worker = reap__here;
+
+	if (REAP_LIKELY(worker != NULL && child != NULL && flags == 0 && child->parent == worker->current)) {
+		if (reap__flags(child) & REAP__LISTED) {
+			if (REAP_LIKELY(reap__collects_plainly(child)))
+				return reap__plain_collect(worker, worker->current, child, result);
+		} else if (REAP_LIKELY(reap__sleeps_plainly(worker->current, child)))
+			return reap__leave(worker, reap__plain_sleep(worker, worker->current, child, result), plainly_woken,
+			    worker->current);
+	}
+	return wait_cold(child, flags, result);
 }
 
 int
 reap_join(struct reap_handle handle, unsigned flags, struct reap_result *result)
 {
-	struct reap_context	*context = (struct reap_context *)handle.where, *self = current();
+	struct reap_worker	*worker = reap_worker_self();
+	struct reap_context	*context = (struct reap_context *)handle.where;
+	struct reap_context	*self = worker != NULL ? worker->current : NULL;
 	int			 error;
 
 	if ((flags & ~(REAP_NOHANG | REAP_PEEK)) != 0 || flags == REAP_PEEK)
@@ -241,7 +305,7 @@ reap_join(struct reap_handle handle, unsigned flags, struct reap_result *result)
 	error = claim(context, handle.generation, self);
 	if (error != 0)
 		return error;
-	return finish(context, self, flags, result);
+	return barrier(worker, context, self, flags, result);
 }
 
 /*
@@ -282,30 +346,64 @@ again:
 	goto again;
 }
 
+/* Something is there to be collected, or nothing will ever be: 0, or what to say.  -EAGAIN: neither. */
+static int
+look(struct reap_worker *worker, struct reap_context *self, bool nohang, struct reap_context **child)
+{
+	reap__inbox_take(&self->inbox);
+	*child = pick(worker, self, nohang);
+	return *child != NULL ? 0 : children_of(self) == 0 ? -ECHILD : -EAGAIN;
+}
+
+static int
+any_woken(struct reap_worker *worker, void *arg)
+{
+	struct reap_context	*self = arg, *child;
+	struct reap__live	*live = self->live;
+	int			 error;
+
+	reap__landed(worker);
+	live->sleep = NULL;
+	/* Kicked, or a joiner was faster: sleep again. */
+	while ((error = look(worker, self, false, &child)) == -EAGAIN) {
+		reap__park_sleeper(worker, &live->waits);
+		worker = reap_worker_self();
+	}
+	return error != 0 ? error : barrier(worker, child, self, live->how, live->result);
+}
+
 int
 reap_wait_any(unsigned flags, struct reap_result *result)
 {
-	struct reap_context *self = current(), *child;
+	struct reap_worker	*worker = reap__here;
+	struct reap_context	*self, *child;
+	struct reap__live	*live;
+	int			 error;
 
 	if ((flags & ~(REAP_NOHANG | REAP_PEEK)) != 0)
 		return -EINVAL;
-	if (self == NULL)
+	if (worker == NULL)
 		return -EPERM;
-	for (;;) {
-		int error;
-
-		reap__inbox_take(&self->inbox);
-		child = pick(reap_worker_self(), self, (flags & REAP_NOHANG) != 0);
-		if (child != NULL)
-			return finish(child, self, flags, result);
-		if (children_of(self) == 0)
-			return -ECHILD;
-		if (flags & REAP_NOHANG)
-			return -EAGAIN;
+	self = worker->current;
+	child = self->inbox.corpses;
+	if (REAP_LIKELY(child != NULL && (flags & REAP_PEEK) == 0 && REAP_LOAD_RELAXED(&self->inbox.head) == 0 &&
+	    reap__collects_plainly(child)))
+		return reap__plain_collect(worker, self, child, result);
+	while ((error = look(worker, self, (flags & REAP_NOHANG) != 0, &child)) == -EAGAIN && (flags & REAP_NOHANG) == 0) {
+		if (REAP_LIKELY((self->flags & REAP__BASE) == 0 && worker->domain->hosted)) {
+			live = self->live;
+			live->how = flags;
+			live->result = result;
+			live->waits.done = NULL;
+			live->waits.whose = NULL;
+			live->waits.inbox = &self->inbox;
+			return reap__leave(worker, reap__to_sleep(worker, &live->waits), any_woken, self);
+		}
 		error = reap__await_inbox(&self->inbox);
 		if (error != 0)
 			return error;
 	}
+	return error != 0 ? error : barrier(worker, child, self, flags, result);
 }
 
 /* A reference to the descriptor of this life, or -ESRCH.  n: 1, or REAP__HOLD. */

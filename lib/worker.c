@@ -8,7 +8,7 @@
 
 #include <reap/atomic.h>
 
-#include "switch.h"
+#include "plain.h"
 
 _Noreturn void
 reap__refuse(const struct reap_context *to)
@@ -18,17 +18,17 @@ reap__refuse(const struct reap_context *to)
 	reap_misuse("switch-to-running", "a switch to a context that is on a CPU");
 }
 
-static _Thread_local struct reap_worker *self;
+_Thread_local struct reap_worker *reap__here;
 
 /*
- * Never inlined, and opaque to the optimiser: a caller that kept the address of `self', or its value, across a switch would
+ * Never inlined, and opaque to the optimiser: a caller that kept the address of `reap__here', or its value, across a switch would
  * find the worker it came from [8].
  */
 __attribute__((noinline)) struct reap_worker *
 reap_worker_self(void)
 {
 	__asm__ volatile("" ::: "memory");
-	return self;
+	return reap__here;
 }
 
 struct reap_worker *
@@ -63,35 +63,13 @@ reap_worker_base(const struct reap_worker *worker)
 	return worker->base;
 }
 
-_Noreturn void
-reap__jump(struct reap_worker *worker, struct reap_context *to)
-{
-	struct reap_context	*from = worker->current;
-	void			*sp = reap__depart(worker, from, to);
-
-	reap__san_before_switch(REAP__SAN(from->live), REAP__SAN(to->live), true);
-	reap_md_jump(sp, worker);
-}
-
-/* The first instruction of every context: a landing like any other [4]. */
-void
-reap__entry(void *pass)
-{
-	struct reap_worker	*worker = pass;
-	struct reap_context	*context = worker->current;
-
-	reap__landed(worker);
-	REAP_STORE_RELAXED(&context->flags, context->flags & ~REAP__NEW);
-	reap_exit(context->live->entry(context->live->arg));
-}
-
 struct reap_worker *
 reap_switch(struct reap_worker *worker, struct reap_context *to)
 {
 	reap__slot_must_be_empty(worker);
 	if (REAP_UNLIKELY(to == worker->current))
 		return worker;
-	return reap__switch(worker, to);
+	return reap__switch_last(worker, to);
 }
 
 struct reap_worker *
@@ -104,13 +82,13 @@ reap_yield(struct reap_worker *worker)
 	reap__slot_must_be_empty(worker);
 	if (!(from->flags & REAP__BASE))
 		worker->slot.reap__prev = (uintptr_t)from | REAP__PREV_YIELDED;
-	return reap__switch(worker, to);
+	return reap__switch_last(worker, to);
 }
 
 struct reap_worker *
 reap_park(struct reap_worker *worker, bool (*publish)(struct reap_context *, void *), void *arg)
 {
-	return reap__park(worker, publish, arg);
+	return reap__switch_last(worker, reap__to_park(worker, publish, arg));
 }
 
 int
@@ -143,6 +121,8 @@ reap_worker_start(struct reap_domain *domain, void *user, struct reap_worker **o
 	worker->base = worker->current = base;
 	worker->hooks = (domain->host.on_switch != NULL ? REAP__HOOK_ON : 0) |
 	    (domain->host.after_switch != NULL ? REAP__HOOK_AFTER : 0) | (domain->usage ? REAP__HOOK_USAGE : 0);
+	worker->birth = reap__plain_birth(domain);
+	worker->limited = domain->limit != 0;
 	if (domain->usage)
 		worker->slice = domain->clock(domain->clock_arg);
 	/* Nobody can wait for it: it ends with its worker.  Release: pairs with the acquire of whoever tries. */
@@ -153,7 +133,7 @@ reap_worker_start(struct reap_domain *domain, void *user, struct reap_worker **o
 	domain->workers = worker;
 	domain->nworkers++;
 	pthread_mutex_unlock(&domain->lock);
-	self = worker;
+	reap__here = worker;
 	*out = worker;
 	return 0;
 }
@@ -188,7 +168,7 @@ reap_worker_stop(struct reap_worker *worker)
 	domain->nworkers--;
 	reap__counters_add(&domain->count, &worker->count);
 	pthread_mutex_unlock(&domain->lock);
-	self = NULL;
+	reap__here = NULL;
 	free(worker);
 	return 0;
 }

@@ -21,20 +21,17 @@
 #define REAP__PREV_SWITCHED	((uintptr_t)3)	/* a context, for the after_switch() hook alone */
 #define REAP__PREV_TAG		((uintptr_t)3)
 
-struct reap__parking {
-	struct reap_context	*context;
-	bool		       (*publish)(struct reap_context *, void *);
-	void			*arg;
-};
-
 /* What every switch has to do besides switching; 0 in the usual case. */
 #define REAP__HOOK_ON		0x1u	/* host.on_switch */
 #define REAP__HOOK_AFTER	0x2u	/* host.after_switch */
 #define REAP__HOOK_USAGE	0x4u	/* charge run time */
 
-/* Counters of one worker, written by it alone; of the domain: of those who are no worker, by atomic addition. */
+/*
+ * Counters of one worker, written by it alone; of the domain: of those who are no worker, by atomic addition.  What follows from
+ * others is not counted: who was reaped (the ledger), who went straight to a successor, who was posted.
+ */
 struct reap__counters {
-	uint64_t created, exited, reaped, switches, posted, direct, base, barrier, orphans, detached, limit_hits, recalls;
+	uint64_t created, exited, destroyed, based, threaded, switches, barrier, orphans, detached, limit_hits, recalls;
 	struct reap_ledger ledger[REAP_PAYERS];
 };
 
@@ -42,16 +39,18 @@ struct reap_worker {
 	struct reap_slot	 slot;			/* first, for the inline landing; itself only */
 	struct reap_context	*current;		/* right on every path: swap, jump, entry, base loop; itself only */
 	unsigned		 hooks;			/* constant */
-	uint64_t		 slice;			/* usage: when `current' got the CPU */
-	struct reap_context	*base;			/* constant */
+	uint32_t		 birth;			/* flags of who is born plain here, or 0; constant: plain.h */
 	struct reap_domain	*domain;		/* constant */
-	struct reap__told	 told;			/* woken by the exit that is in the slot, readied after its post */
-	struct reap__stack_cache cache;
-	struct reap_context	*descriptors;		/* free ones, last in first out; itself only */
+	struct reap_context	*base;			/* constant */
+	bool			 limited;		/* the domain has a limit; constant */
+	uint32_t		 credits;		/* of that limit; itself, and who recalls them */
+	uint32_t		 bound;			/* live contexts that no other worker may run for now; itself only */
 	unsigned		 ndescriptors;
+	struct reap_context	*descriptors;		/* free ones, last in first out; itself only */
 	uint64_t		 generation, generations; /* next, and end of this worker's block; itself only */
-	uint32_t		 credits;		/* of the domain's limit; itself, and who recalls them */
-	uint32_t		 bound;		/* live contexts that no other worker may run for now; itself only */
+	struct reap__stack_cache cache;
+	struct reap__told	 told;			/* woken by the exit that is in the slot, readied after its post; else empty */
+	uint64_t		 slice;			/* usage: when `current' got the CPU */
 	uint32_t		 pinned;		/* live contexts pinned here; itself only */
 	struct reap__counters	 count;
 	void			*user;			/* constant */
@@ -114,6 +113,12 @@ struct reap_domain {
 #define REAP__COUNT(domain, worker, field)	REAP__COUNT_N(domain, worker, field, 1)
 
 void	reap__adopter_unref(struct reap_adopter *);
+
+/*
+ * The calling thread's worker, without a call.  Only before a function's first switch: what a compiler knows of `self' is void
+ * behind one [8].
+ */
+extern _Thread_local struct reap_worker *reap__here __attribute__((visibility("hidden"), tls_model("initial-exec")));
 
 /* The calling thread's worker if it belongs to this domain, else NULL. */
 struct reap_worker	*reap__worker_in(const struct reap_domain *domain);
@@ -180,9 +185,6 @@ reap__descriptor_surplus(struct reap_worker *worker)
 	if (REAP_UNLIKELY(worker->ndescriptors > REAP__DESCRIPTORS_KEPT))
 		reap__descriptor_hand_on(worker);
 }
-
-/* worker.c; the switch itself is in switch.h */
-_Noreturn void		 reap__jump(struct reap_worker *worker, struct reap_context *to);
 
 /* limits.c */
 int	reap__limit_take(struct reap_domain *domain, struct reap_worker *worker, bool privileged);

@@ -34,7 +34,7 @@ struct reap_stats {
 	uint64_t live;			/* created - exited */
 	uint64_t zombies;		/* exited - reaped */
 	uint64_t switches;		/* swaps, jumps of the dead included */
-	uint64_t landings_posted;	/* ends that a landing, or reap_context_destroy(), posted */
+	uint64_t landings_posted;	/* ends that a landing, or reap_context_destroy(), posts: exited, less those of the reaper thread */
 	uint64_t handed_direct;		/* exits, not destroys, that went straight to a successor other than the base context */
 	uint64_t handed_base;		/* exits that found nothing runnable */
 	uint64_t barrier_waits;		/* collectors that came before the post and had to wait, those of groups included */

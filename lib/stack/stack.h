@@ -178,10 +178,16 @@ void	 reap__stack_spill(struct reap__stack_cache *);		/* landing: one CAS at mos
 void	 reap__stack_settle_cold(struct reap__depot *);
 
 /* Reaping side: landings may have filled the depot beyond its cap.  Warm: two loads of what is seldom written. */
+static inline bool
+reap__stack_unsettled(const struct reap__depot *depot)
+{
+	return REAP_LOAD_RELAXED(&depot->incoming) != NULL || REAP_LOAD_RELAXED(&depot->over) != 0;
+}
+
 static inline void
 reap__stack_settle(struct reap__depot *depot)
 {
-	if (REAP_UNLIKELY(REAP_LOAD_RELAXED(&depot->incoming) != NULL || REAP_LOAD_RELAXED(&depot->over) != 0))
+	if (REAP_UNLIKELY(reap__stack_unsettled(depot)))
 		reap__stack_settle_cold(depot);
 }
 
@@ -240,13 +246,19 @@ reap__stack_shelve(struct reap__stack_cache *cache, struct reap__stack *s)
 	reap__stack_cache_push(cache, s);
 }
 
+/* Whether a shelvable stack goes into the cache and nothing else is to be done. */
+static inline bool
+reap__stack_puts_warm(const struct reap__depot *depot, const struct reap__stack_cache *cache)
+{
+	/* Relaxed, as in get. */
+	return cache->count < cache->batch && cache->epoch == REAP_LOAD_RELAXED(&depot->epoch);
+}
+
 /* The reaping side's.  Any stack: cached, freed by its ops, or forgotten. */
 static inline void
 reap__stack_put(struct reap__depot *depot, struct reap__stack_cache *cache, struct reap__stack *s)
 {
-	/* Relaxed, as in get. */
-	if (REAP_LIKELY(cache != NULL && reap__stack_shelvable(s) && cache->count < cache->batch &&
-	    cache->epoch == REAP_LOAD_RELAXED(&depot->epoch)))
+	if (REAP_LIKELY(cache != NULL && reap__stack_shelvable(s) && reap__stack_puts_warm(depot, cache)))
 		reap__stack_cache_push(cache, s);
 	else
 		reap__stack_put_cold(depot, cache, s);

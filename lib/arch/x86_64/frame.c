@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * frame.c: the frame of a context that has never run.
+ * frame.c: does frame.h agree with itself?
  */
 #include <stddef.h>
 
@@ -23,19 +23,3 @@ _Static_assert(REAP__FRAME_SIZE % 16 == 0, "a stopped sp is aligned as its CFA i
 _Static_assert(REAP__FRAME_RIP == REAP__FRAME_RBP + 8 && REAP__FRAME_SIZE == REAP__FRAME_RIP + 8,
     "%rbp and %rip form a frame record that ends at the CFA");
 _Static_assert(REAP__FRAME_SIZE + 8 <= REAP_MD_MIN_FRAME, "the frame, then the CALL of entry");
-
-void *
-reap_md_make(void *top, void (*entry)(void *pass))
-{
-	struct reap__frame *frame = (struct reap__frame *)top - 1;
-	uint16_t x87cw;
-
-	__asm__ volatile ("fnstcw %0" : "=m" (x87cw));
-	frame->mxcsr = __builtin_ia32_stmxcsr() & ~(uint32_t)REAP__MXCSR_FLAGS;
-	frame->x87cw = x87cw;
-	frame->r15 = frame->r14 = frame->r13 = frame->r12 = 0;	/* nothing of the dead for a collector to find */
-	frame->rbx = (uintptr_t)entry;
-	frame->rbp = 0;		/* ends a walk along frame pointers */
-	frame->rip = (uintptr_t)reap__md_start;
-	return frame;
-}

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * frame.h: what a stopped context leaves on its stack.  swap.S and frame.c take every offset from here.
+ * frame.h: what a stopped context leaves on its stack.  resume.h and reap_md_make() take every offset from here.
  *
  *	  high	|   caller's frame	|	    | nothing: `top'	|
  *	  CFA ->+-----------------------+ aligned   +-------------------+
@@ -52,7 +52,23 @@ struct reap__frame {
 };
 
 /* Where a new context lands; not to be called. */
-void	reap__md_start(void);
+void	reap__md_start(void) __attribute__((visibility("hidden")));
+
+static inline void *
+reap_md_make(void *top, void (*entry)(void *pass))
+{
+	struct reap__frame *frame = (struct reap__frame *)top - 1;
+	uint16_t x87cw;
+
+	__asm__ volatile ("fnstcw %0" : "=m" (x87cw));
+	frame->mxcsr = __builtin_ia32_stmxcsr() & ~(uint32_t)REAP__MXCSR_FLAGS;
+	frame->x87cw = x87cw;
+	frame->r15 = frame->r14 = frame->r13 = frame->r12 = 0;	/* nothing of the dead for a collector to find */
+	frame->rbx = (uintptr_t)entry;
+	frame->rbp = 0;		/* ends a walk along frame pointers */
+	frame->rip = (uintptr_t)reap__md_start;
+	return frame;
+}
 
 #endif
 #endif
