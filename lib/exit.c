@@ -295,7 +295,8 @@ reap__entry(void *pass)
 	reap__landed(worker);
 	REAP_STORE_RELAXED(&context->flags, context->flags & ~REAP__NEW);
 	status = context->live->entry(context->live->arg);
-	exit_now(reap_worker_self(), status);
+	/* Who is plain has not left its home. */
+	exit_now(REAP_LIKELY(reap__flags(context) & REAP__PLAIN) ? context->live->home : reap_worker_self(), status);
 }
 
 int

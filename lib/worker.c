@@ -67,7 +67,7 @@ struct reap_worker *
 reap_switch(struct reap_worker *worker, struct reap_context *to)
 {
 	reap__slot_must_be_empty(worker);
-	if (REAP_UNLIKELY(to == worker->current))
+	if (REAP_UNLIKELY(to->sp == NULL && to == worker->current))
 		return worker;
 	return reap__switch_last(worker, to);
 }
