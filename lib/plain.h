@@ -157,7 +157,7 @@ reap__plain_landing(struct reap_worker *worker, struct reap_context *context)
 		reap__san_context_destroy(REAP__SAN(context->live));
 		context->live = NULL;
 		context->stack = NULL;
-		reap__stack_shelve(&worker->cache, stack);
+		reap__stack_cache_push(&worker->cache, stack);
 		REAP__COUNT(worker->domain, worker, ledger[REAP_PAYER_SUCCESSOR].stacks);
 	}
 	/* Release: pairs with reap_completion_posted(). */
