@@ -37,8 +37,8 @@ reap__publish_sleeper(struct reap_context *parked, void *arg)
 void
 reap__sleep_forget(struct reap_context *context)
 {
-	if (context->live->sleep != NULL)
-		(void)disarm(context->live->sleep);
+	if (context->live->young.sleep != NULL)
+		(void)disarm(context->live->young.sleep);
 }
 
 static void

@@ -45,7 +45,7 @@ reap__arms_here(const struct reap_context *self, const struct reap__sleep *sleep
 {
 	if (sleep->done != NULL)
 		return sleep->whose != NULL && reap__private(reap__flags(sleep->whose));
-	return sleep->inbox == &self->inbox && self->live->private_kids != 0 && !(reap__flags(self) & REAP__KIN) &&
+	return sleep->inbox == &self->inbox && self->live->young.private_kids != 0 && !(reap__flags(self) & REAP__KIN) &&
 	    REAP_LOAD_RELAXED(&sleep->inbox->head) == 0 && self->inbox.corpses == NULL;
 }
 
@@ -62,7 +62,7 @@ reap__to_sleep(struct reap_worker *worker, struct reap__sleep *sleep)
 
 	sleep->waiter.ready = reap__ready_sleeper;
 	sleep->context = self;
-	self->live->sleep = sleep;
+	self->live->young.sleep = sleep;
 	if (reap__arms_here(self, sleep)) {
 		/* Who will ready us is on this worker, and cannot before we have left [7]: no landing is needed for that. */
 		reap__slot_must_be_empty(worker);
@@ -82,7 +82,7 @@ reap__park_sleeper(struct reap_worker *worker, struct reap__sleep *sleep)
 	struct reap_context *self = worker->current;
 
 	(void)reap__switch(worker, reap__to_sleep(worker, sleep));
-	self->live->sleep = NULL;
+	self->live->young.sleep = NULL;
 }
 
 /*

@@ -85,7 +85,7 @@ reap__collect(struct reap_worker *worker, struct reap_context *context, struct r
 	/* Only now: off_cpu() may ask for the name, which shares it. */
 	if (reap__private(context->flags) && parent != NULL && parent == collector &&
 	    !reap__adopted(claim))
-		parent->live->private_kids--;
+		parent->live->young.private_kids--;
 	if (stack != NULL)
 		give_up_stack(domain, worker, context, stack, payer);
 	else

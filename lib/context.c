@@ -3,6 +3,7 @@
  * context.c: making a context, and looking at one.
  */
 #include <errno.h>
+#include <string.h>
 
 #include <reap/atomic.h>
 
@@ -70,12 +71,8 @@ assemble(struct reap_domain *domain, struct reap_worker *worker, struct reap_con
 	live = reap__live_of(stack);
 	live->entry = entry;
 	live->arg = arg;
-	live->listeners = NULL;
-	live->group = NULL;
 	live->home = worker;
-	live->private_kids = 0;
-	live->claimed = NULL;
-	live->sleep = NULL;
+	memset(&live->young, 0, sizeof(live->young));
 	reap__san_context_create(REAP__SAN(live), stack->lo, (size_t)(stack->top - stack->lo));
 	context->live = live;
 	context->stack = stack;
@@ -106,7 +103,7 @@ assemble(struct reap_domain *domain, struct reap_worker *worker, struct reap_con
 			reap__sweep(worker, parent);
 		parent->kids++;
 		if (REAP_LIKELY(reap__private(flags))) {
-			parent->live->private_kids++;
+			parent->live->young.private_kids++;
 			if (REAP_UNLIKELY((parent->flags & (REAP__BOUND | REAP__BASE)) == 0)) {
 				/* Both ends of a private pair are on one worker: the parent stays here meanwhile. */
 				parent->live->home = worker;
@@ -274,7 +271,7 @@ reap__share_words(struct reap_context *context)
 	/* A parent that has ended has closed its inbox: that is written atomically anyhow.  Of an orphan not even the descriptor of
 	 * its parent need be there. */
 	if (parent != NULL && !reap__adopted(REAP_LOAD_RELAXED(&context->claim)) && !(parent->flags & REAP__EXITED)) {
-		parent->live->private_kids--;
+		parent->live->young.private_kids--;
 		reap__set_flags(parent, REAP__KIN);
 	}
 	REAP_STORE_RELAXED(&context->flags, (reap__flags(context) & ~REAP__PLAIN) | REAP__SHARED);
@@ -300,7 +297,7 @@ reap_context_share(struct reap_context *context)
 		return 0;
 	if (context->live == NULL)
 		return 0;	/* dead, and thin: nobody will run it */
-	if (context->live->private_kids != 0)
+	if (context->live->young.private_kids != 0)
 		return -EBUSY;
 	if (reap__private(flags))
 		share_here(context);

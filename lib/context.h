@@ -190,14 +190,16 @@ struct reap__live {
 	/* One line of the cache: what a life cannot do without. */
 	reap_entry		*entry;
 	void			*arg;
-	struct reap_exit_listener *listeners;	/* newest first */
-	struct reap_group	*group;
 	struct reap_worker	*home;		/* PINNED, BASE, BOUND: the only worker that runs it */
-	struct reap_context	*claimed;	/* whom it waits for, having claimed it; itself */
-	struct reap__sleep	*sleep;		/* parked in a wait: `waits', or one on its own stack; itself */
-	uint32_t		 private_kids;	/* children that are private; on its home only */
-	/* Parked, it has left the function that parked it: what that needs afterwards is here.  Itself. */
-	unsigned		 how;		/* REAP_PEEK, ... */
+	struct reap_group	*group;		/* GROUPED: the one it is a member of */
+	struct {				/* all zero at birth */
+		struct reap_exit_listener *listeners;	/* newest first */
+		struct reap_context	*claimed;	/* whom it waits for, having claimed it; itself */
+		struct reap__sleep	*sleep;		/* parked in a wait: `waits', or one on its own stack; itself */
+		uint32_t		 private_kids;	/* children that are private; on its home only */
+		/* Parked, it has left the function that parked it: what that needs afterwards is here.  Itself. */
+		unsigned		 how;		/* REAP_PEEK, ... */
+	} young;
 	struct reap__sleep	 waits;
 	struct reap_context	*target;	/* of a wait */
 	struct reap_result	*result;	/* where it goes, or NULL */

@@ -227,8 +227,8 @@ exit_cold(struct reap_worker *worker, intptr_t status)
 	domain = worker->domain;
 	if (domain->host.locks_held != NULL && domain->host.locks_held(context))
 		reap_misuse("exit-with-lock", "a context ended holding a lock of its host");
-	while (REAP_UNLIKELY((listener = context->live->listeners) != NULL)) {
-		context->live->listeners = listener->reap__next;
+	while (REAP_UNLIKELY((listener = context->live->young.listeners) != NULL)) {
+		context->live->young.listeners = listener->reap__next;
 		listener->exiting(listener, context, status);
 		worker = reap_worker_self();	/* it may have blocked, and come back on another worker [8] */
 	}
@@ -313,13 +313,13 @@ reap_context_destroy(struct reap_context *context, intptr_t status)
 		reap_misuse("destroy-running", "reap_context_destroy() of a context that is on a CPU, or of a base context");
 	if (reap__private(context->flags) && context->live->home != worker)
 		reap__share_words(context);	/* its worker stands still, says the caller */
-	claimed = context->live->claimed;
+	claimed = context->live->young.claimed;
 	if (claimed != NULL) {
 		/* pairs with the post: whom it waited for is off the CPU, nobody will ready the waiter on this stack. */
 		if (!reap_completion_posted(&claimed->done))
 			return -EBUSY;
 		/* The wait was over but for its return: what it had claimed is reaped here. */
-		context->live->claimed = NULL;
+		context->live->young.claimed = NULL;
 		reap__collect(worker, claimed, context, claimed->parent == context ? REAP_PAYER_PARENT : REAP_PAYER_JOINER,
 		    NULL);
 	} else
@@ -340,14 +340,14 @@ reap_context_destroy(struct reap_context *context, intptr_t status)
 void
 reap_exit_listen(struct reap_context *context, struct reap_exit_listener *listener)
 {
-	listener->reap__next = context->live->listeners;
-	context->live->listeners = listener;
+	listener->reap__next = context->live->young.listeners;
+	context->live->young.listeners = listener;
 }
 
 int
 reap_exit_unlisten(struct reap_context *context, struct reap_exit_listener *listener)
 {
-	for (struct reap_exit_listener **link = &context->live->listeners; *link != NULL; link = &(*link)->reap__next)
+	for (struct reap_exit_listener **link = &context->live->young.listeners; *link != NULL; link = &(*link)->reap__next)
 		if (*link == listener) {
 			*link = listener->reap__next;
 			return 0;

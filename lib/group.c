@@ -82,7 +82,7 @@ reap_group_wait(struct reap_group *group, unsigned flags, intptr_t *status)
 		return -EINVAL;
 	if (REAP_LOAD_RELAXED(&group->members) == 0)
 		return -ECHILD;
-	if (worker != NULL && worker->current->live->group == group)
+	if (worker != NULL && reap__flags(worker->current) & REAP__GROUPED && worker->current->live->group == group)
 		return -EDEADLK;
 	if (!reap_completion_posted(&group->done)) {
 		if (flags & REAP_NOHANG)

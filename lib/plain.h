@@ -14,11 +14,15 @@
  *	reap__plain_landing	reap__ended()			landing.c
  *	reap__plain_collect	reap__collect()			collect.c
  *
+ * Where valgrind looks on nobody is born plain: asking whether it does would cost more than what it is to be told.
+ *
  * A descriptor that has ended plainly is left *clean*: its flags are 0, and then kids, inbox, adopter, off_cpu, live, stack and sp
  * are as well, and the living reference stands.
  */
 #ifndef REAP_LIB_PLAIN_H
 #define REAP_LIB_PLAIN_H
+
+#include <string.h>
 
 #include "barrier.h"
 
@@ -30,7 +34,7 @@ reap__plain_birth(const struct reap_domain *domain)
 
 	if (!domain->hosted || !host->shares || host->on_switch != NULL || host->after_switch != NULL ||
 	    host->child_exited != NULL || host->locks_held != NULL || domain->before_final_switch != NULL ||
-	    domain->usage || domain->ledger_time || domain->notify == REAP_NOTIFY_EARLY ||
+	    domain->usage || domain->ledger_time || reap__san_by_request() || domain->notify == REAP_NOTIFY_EARLY ||
 	    (domain->policy != REAP_POLICY_ADAPTIVE && domain->policy != REAP_POLICY_SUCCESSOR &&
 	    domain->policy != REAP_POLICY_PARENT))
 		return 0;
@@ -55,17 +59,13 @@ reap__plain_spawn(struct reap_worker *worker, reap_entry *entry, void *arg, stru
 	worker->ndescriptors--;
 	(void)reap__stack_cache_pop(&worker->cache);
 
-	reap__san_stack_reuse(stack->lo, (size_t)(stack->top - stack->lo));
+	reap__san_plain_reuse(stack->lo, (size_t)(stack->top - stack->lo));
 	live = reap__live_of(stack);
 	live->entry = entry;
 	live->arg = arg;
-	live->listeners = NULL;
-	live->group = NULL;
 	live->home = worker;
-	live->claimed = NULL;
-	live->sleep = NULL;
-	live->private_kids = 0;
-	reap__san_context_create(REAP__SAN(live), stack->lo, (size_t)(stack->top - stack->lo));
+	memset(&live->young, 0, sizeof(live->young));
+	reap__san_plain_create(REAP__SAN(live), stack->lo, (size_t)(stack->top - stack->lo));
 	REAP_STORE_RELAXED(&stack->owner, context);	/* no order: a lookup is a snapshot */
 	reap_completion_init(&context->done);
 	REAP_STORE_RELAXED(&context->flags, worker->birth);
@@ -77,7 +77,7 @@ reap__plain_spawn(struct reap_worker *worker, reap_entry *entry, void *arg, stru
 	context->user = NULL;
 	REAP_STORE_RELAXED(&context->sp, reap_md_make(live, reap__entry));
 	parent->kids++;
-	parent->live->private_kids++;
+	parent->live->young.private_kids++;
 	worker->bound++;
 	REAP__COUNT(worker->domain, worker, created);
 	/* Release: as in assemble(). */
@@ -98,7 +98,7 @@ REAP__INLINE bool
 reap__exits_plainly(const struct reap_context *context)
 {
 	return (reap__flags(context) & (REAP__PLAIN | REAP__KIN)) == REAP__PLAIN && context->kids == 0 &&
-	    context->live->listeners == NULL &&
+	    context->live->young.listeners == NULL &&
 	    (reap__flags(context->parent) & (REAP__KIN | REAP__EXITED | REAP__NO_ZOMBIES)) == 0;
 }
 
@@ -154,7 +154,7 @@ reap__plain_landing(struct reap_worker *worker, struct reap_context *context)
 	    !(reap__flags(context) & REAP__AWAITED))) {
 		struct reap__stack *stack = context->stack;
 
-		reap__san_context_destroy(REAP__SAN(context->live));
+		reap__san_plain_destroy(REAP__SAN(context->live));
 		context->live = NULL;
 		context->stack = NULL;
 		reap__stack_cache_push(&worker->cache, stack);
@@ -176,7 +176,7 @@ reap__sleeps_plainly(const struct reap_context *self, const struct reap_context 
 {
 	return (reap__flags(child) & (REAP__PLAIN | REAP__EXITED)) == REAP__PLAIN && (reap__flags(self) & REAP__BASE) == 0 &&
 	    REAP__CLAIM_STATE(REAP_LOAD_RELAXED(&child->claim)) == REAP__LIVE &&
-	    child->live->claimed == NULL;
+	    child->live->young.claimed == NULL;
 }
 
 /* Claims the child and arms its completion, as reap__to_sleep() does; returns the successor. */
@@ -190,10 +190,10 @@ reap__plain_sleep(struct reap_worker *worker, struct reap_context *self, struct 
 	REAP_STORE_RELAXED(&child->prev, self);
 	REAP_STORE_RELAXED(&child->claim,
 	    REAP__CLAIM(REAP__CLAIM_GENERATION(REAP_LOAD_RELAXED(&child->claim)), REAP__CLAIMED));
-	live->claimed = live->target = child;
-	live->how = 0;
+	live->young.claimed = live->target = child;
+	live->young.how = 0;
 	live->result = result;
-	live->sleep = &live->waits;
+	live->young.sleep = &live->waits;
 	live->waits.waiter.ready = reap__ready_sleeper;
 	live->waits.context = self;
 	live->waits.done = &child->done;
@@ -231,9 +231,9 @@ reap__plain_collect(struct reap_worker *worker, struct reap_context *parent, str
 	if (reap__flags(child) & REAP__LISTED)
 		reap__inbox_unlink(&parent->inbox, child);
 	parent->kids--;
-	parent->live->private_kids--;
+	parent->live->young.private_kids--;
 	if (stack != NULL) {
-		reap__san_context_destroy(REAP__SAN(child->live));
+		reap__san_plain_destroy(REAP__SAN(child->live));
 		child->live = NULL;
 		child->stack = NULL;
 		REAP__COUNT(worker->domain, worker, ledger[REAP_PAYER_PARENT].stacks);

@@ -280,4 +280,23 @@ reap__san_landed(struct reap__san *self)
 	(void)self;
 }
 
+/*
+ * The same for those who run only where nobody has to ask: where valgrind looks on, which is known at run time, they are not used.
+ */
+REAP__SAN_INLINE bool
+reap__san_by_request(void)
+{
+	return REAP__VALGRIND && reap__san_watched();
+}
+
+#if REAP__VALGRIND
+#define reap__san_plain_reuse(lo, size)		((void)0)
+#define reap__san_plain_create(self, lo, size)	((void)0)
+#define reap__san_plain_destroy(self)		((void)0)
+#else
+#define reap__san_plain_reuse			reap__san_stack_reuse
+#define reap__san_plain_create			reap__san_context_create
+#define reap__san_plain_destroy			reap__san_context_destroy
+#endif
+
 #endif

@@ -155,12 +155,12 @@ woken(struct reap_worker *worker, void *arg)
 	struct reap__live	*live = self->live;
 
 	reap__landed(worker);	/* the second time does nothing */
-	live->sleep = NULL;
+	live->young.sleep = NULL;
 	/* An early notification readies us before the post: look, and sleep again. */
 	while (REAP_UNLIKELY(!reap_completion_posted(live->waits.done)) && live->waits.error != -EBUSY)
 		reap__park_sleeper(reap_worker_self(), &live->waits);
-	live->claimed = NULL;
-	return finish(reap_worker_self(), live->target, self, live->how, live->result,
+	live->young.claimed = NULL;
+	return finish(reap_worker_self(), live->target, self, live->young.how, live->result,
 	    reap_completion_posted(live->waits.done) ? 0 : -EBUSY);
 }
 
@@ -173,8 +173,8 @@ plainly_woken(struct reap_worker *worker, void *arg)
 	reap__landed(worker);
 	if (REAP_UNLIKELY(!reap__collects_plainly(live->target)))
 		return woken(worker, self);	/* named, or a parent itself, meanwhile */
-	live->claimed = NULL;
-	live->sleep = NULL;
+	live->young.claimed = NULL;
+	live->young.sleep = NULL;
 	return reap__plain_collect(worker, self, live->target, live->result);
 }
 
@@ -194,16 +194,16 @@ barrier(struct reap_worker *worker, struct reap_context *context, struct reap_co
 		int error;
 
 		if (self != NULL)
-			self->live->claimed = context;
+			self->live->young.claimed = context;
 		error = reap__await_cold(worker, &sleep);
 		if (self != NULL)
-			self->live->claimed = NULL;
+			self->live->young.claimed = NULL;
 		return finish(reap_worker_self(), context, self, flags, result, error);
 	}
 	live = self->live;
-	live->claimed = context;	/* While it lives; once it is dead the field links it into a list. */
+	live->young.claimed = context;	/* While it lives; once it is dead the field links it into a list. */
 	live->target = context;
-	live->how = flags;
+	live->young.how = flags;
 	live->result = result;
 	live->waits.done = &context->done;
 	live->waits.whose = context;
@@ -363,13 +363,13 @@ any_woken(struct reap_worker *worker, void *arg)
 	int			 error;
 
 	reap__landed(worker);
-	live->sleep = NULL;
+	live->young.sleep = NULL;
 	/* Kicked, or a joiner was faster: sleep again. */
 	while ((error = look(worker, self, false, &child)) == -EAGAIN) {
 		reap__park_sleeper(worker, &live->waits);
 		worker = reap_worker_self();
 	}
-	return error != 0 ? error : barrier(worker, child, self, live->how, live->result);
+	return error != 0 ? error : barrier(worker, child, self, live->young.how, live->result);
 }
 
 int
@@ -392,7 +392,7 @@ reap_wait_any(unsigned flags, struct reap_result *result)
 	while ((error = look(worker, self, (flags & REAP_NOHANG) != 0, &child)) == -EAGAIN && (flags & REAP_NOHANG) == 0) {
 		if (REAP_LIKELY((self->flags & REAP__BASE) == 0 && worker->domain->hosted)) {
 			live = self->live;
-			live->how = flags;
+			live->young.how = flags;
 			live->result = result;
 			live->waits.done = NULL;
 			live->waits.whose = NULL;

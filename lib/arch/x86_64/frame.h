@@ -58,11 +58,9 @@ static inline void *
 reap_md_make(void *top, void (*entry)(void *pass))
 {
 	struct reap__frame *frame = (struct reap__frame *)top - 1;
-	uint16_t x87cw;
 
-	__asm__ volatile ("fnstcw %0" : "=m" (x87cw));
-	frame->mxcsr = __builtin_ia32_stmxcsr() & ~(uint32_t)REAP__MXCSR_FLAGS;
-	frame->x87cw = x87cw;
+	/* With the sticky flags, which are nobody's: clearing them here would wait for the store. */
+	__asm__ volatile ("stmxcsr %0; fnstcw %1" : "=m" (frame->mxcsr), "=m" (frame->x87cw));
 	frame->r15 = frame->r14 = frame->r13 = frame->r12 = 0;	/* nothing of the dead for a collector to find */
 	frame->rbx = (uintptr_t)entry;
 	frame->rbp = 0;		/* ends a walk along frame pointers */
