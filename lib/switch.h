@@ -15,6 +15,7 @@
 
 /* worker.c */
 _Noreturn void	reap__refuse(const struct reap_context *to);
+void		reap__depart_hooks(struct reap_worker *, struct reap_context *from, struct reap_context *to);
 
 /* What a switch does before it leaves: the new current is known on every path before anything else can ask for it. */
 REAP__INLINE void *
@@ -26,14 +27,8 @@ reap__depart(struct reap_worker *worker, struct reap_context *from, struct reap_
 		reap__refuse(to);
 	if ((to->flags & (REAP__PINNED | REAP__BASE | REAP__BOUND)) != 0 && REAP_UNLIKELY(to->live->home != worker))
 		reap_misuse("pinned", "a switch to a context that belongs to another worker, and was not shared");
-	if (REAP_UNLIKELY(worker->hooks != 0)) {
-		if (worker->hooks & REAP__HOOK_ON)
-			worker->domain->host.on_switch(worker, from, to);
-		if (worker->hooks & REAP__HOOK_USAGE && !(from->flags & REAP__EXITED))
-			reap__charge(worker, from);
-		if (worker->hooks & REAP__HOOK_AFTER && worker->slot.reap__prev == 0)
-			worker->slot.reap__prev = (uintptr_t)from | REAP__PREV_SWITCHED;
-	}
+	if (REAP_UNLIKELY(worker->hooks != 0))
+		reap__depart_hooks(worker, from, to);
 	REAP_STORE_RELAXED(&to->sp, NULL);	/* no order: a peek is a snapshot */
 	worker->current = to;
 	REAP__COUNT(worker->domain, worker, switches);

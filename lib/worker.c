@@ -63,12 +63,34 @@ reap_worker_base(const struct reap_worker *worker)
 	return worker->base;
 }
 
+/* What a host has asked for besides. */
+void
+reap__depart_hooks(struct reap_worker *worker, struct reap_context *from, struct reap_context *to)
+{
+	if (worker->hooks & REAP__HOOK_ON)
+		worker->domain->host.on_switch(worker, from, to);
+	if (worker->hooks & REAP__HOOK_USAGE && !(from->flags & REAP__EXITED))
+		reap__charge(worker, from);
+	if (worker->hooks & REAP__HOOK_AFTER && worker->slot.reap__prev == 0)
+		worker->slot.reap__prev = (uintptr_t)from | REAP__PREV_SWITCHED;
+}
+
+/* With hooks, to oneself, or an error. */
+static __attribute__((noinline)) struct reap_worker *
+switch_cold(struct reap_worker *worker, struct reap_context *to)
+{
+	reap__slot_must_be_empty(worker);
+	if (to == worker->current)
+		return worker;
+	return reap__switch_last(worker, to);
+}
+
 struct reap_worker *
 reap_switch(struct reap_worker *worker, struct reap_context *to)
 {
-	reap__slot_must_be_empty(worker);
-	if (REAP_UNLIKELY(to->sp == NULL && to == worker->current))
-		return worker;
+	/* Told apart here, so that the usual case has no register to save for a call. */
+	if (REAP_UNLIKELY(worker->slot.reap__prev != 0 || to->sp == NULL || worker->hooks != 0))
+		return switch_cold(worker, to);
 	return reap__switch_last(worker, to);
 }
 
