@@ -221,6 +221,8 @@ reap__live_of(const struct reap__stack *stack)
 struct reap__descriptors {			/* the header */
 	struct reap_domain	*domain;	/* constant */
 	struct reap__descriptors *next;		/* the domain's other slabs; constant once linked */
+	void			*map;		/* the mapping it lies in, of which the ends could perhaps not be unmapped ... */
+	size_t			 mapped;	/* ... and its size; constant */
 	uint32_t		 stride;	/* bytes from one descriptor to the next; constant */
 	uint32_t		 capacity;	/* constant */
 	uint32_t		 carved;	/* how many have ever been given out; under the domain's lock, read by walkers */

@@ -40,19 +40,22 @@ slab_new(struct reap_domain *domain)
 	struct reap__descriptors *slab;
 	size_t		 stride = sizeof(struct reap_context) + (domain->usage ? 64 : 0);
 	void		*base;
-	uintptr_t	 lo, at;
+	uintptr_t	 lo, at, end;
 
 	_Static_assert(sizeof(struct reap_usage) <= 64, "the usage of a context fits behind its descriptor");
 	if (reap__os_map(2 * REAP__SLAB_SIZE, &base) != 0)
 		return NULL;
 	lo = (uintptr_t)base;
 	at = (lo + REAP__SLAB_SIZE - 1) & ~(uintptr_t)(REAP__SLAB_SIZE - 1);
-	/* Giving back may fail for want of mappings: then addresses are wasted, nothing else. */
-	if (at > lo)
-		(void)reap__os_unmap(base, at - lo);
-	if (lo + REAP__SLAB_SIZE > at)
-		(void)reap__os_unmap((void *)(at + REAP__SLAB_SIZE), lo + REAP__SLAB_SIZE - at);
+	/* Giving back may fail for want of mappings: then the ends stay, idle, as long as the slab does. */
+	end = lo + 2 * REAP__SLAB_SIZE;
+	if (at > lo && reap__os_unmap(base, at - lo) == 0)
+		lo = at;
+	if (end > at + REAP__SLAB_SIZE && reap__os_unmap((void *)(at + REAP__SLAB_SIZE), end - at - REAP__SLAB_SIZE) == 0)
+		end = at + REAP__SLAB_SIZE;
 	slab = (struct reap__descriptors *)at;
+	slab->map = (void *)lo;
+	slab->mapped = end - lo;
 	slab->domain = domain;
 	slab->stride = (uint32_t)stride;
 	slab->capacity = (uint32_t)((REAP__SLAB_SIZE - header_size(stride)) / stride);
@@ -255,6 +258,8 @@ reap__descriptor_trim(struct reap_domain *domain, struct reap_worker *worker)
 void
 reap__descriptor_fini(struct reap_domain *domain)
 {
+	struct reap__descriptors *refused = NULL;
+
 	while (domain->slabs != NULL) {
 		struct reap__descriptors *slab = domain->slabs;
 
@@ -266,7 +271,19 @@ reap__descriptor_fini(struct reap_domain *domain)
 				reap__adopter_unref(held->adopter);
 		}
 		domain->slabs = slab->next;
-		(void)reap__os_unmap(slab, REAP__SLAB_SIZE);
+		if (reap__os_unmap(slab->map, slab->mapped) != 0) {
+			slab->next = refused;
+			refused = slab;
+		}
+	}
+	/* What cannot be split off its neighbours now can be when those are gone.  What stays has no pages. */
+	while (refused != NULL) {
+		void	*map = refused->map;
+		size_t	 mapped = refused->mapped;
+
+		refused = refused->next;
+		if (reap__os_unmap(map, mapped) != 0)
+			(void)reap__os_decommit(map, mapped);
 	}
 }
 

@@ -47,7 +47,11 @@ reap_domain_create(const struct reap_domain_options *options, struct reap_domain
 		free(domain);
 		return error;
 	}
-	pthread_mutex_init(&domain->lock, NULL);
+	if (pthread_mutex_init(&domain->lock, NULL) != 0) {
+		reap__depot_fini(&domain->depot);
+		free(domain);
+		return -ENOMEM;
+	}
 	reap__adopter_init(&domain->adopter, domain, NULL);
 	*out = domain;
 	return 0;

@@ -122,8 +122,15 @@ reaper_new(struct reap_domain *domain)
 	reaper->domain = domain;
 	reaper->tail = &reaper->head;
 	reap__adopter_init(&reaper->adopter, domain, NULL);
-	pthread_mutex_init(&reaper->mutex, NULL);
-	pthread_cond_init(&reaper->work, NULL);
+	if (pthread_mutex_init(&reaper->mutex, NULL) != 0) {
+		free(reaper);
+		return NULL;
+	}
+	if (pthread_cond_init(&reaper->work, NULL) != 0) {
+		pthread_mutex_destroy(&reaper->mutex);
+		free(reaper);
+		return NULL;
+	}
 	domain->reaper = reaper;
 	return reaper;
 }

@@ -46,11 +46,14 @@ reap__os_map(size_t size, void **base)
 		return -errno;
 #ifdef MADV_NOHUGEPAGE
 	/* One touched byte must not cost 2 MiB.  EINVAL: a kernel without huge pages, which is as good. */
-	if (madvise(p, size, MADV_NOHUGEPAGE) != 0 && errno != EINVAL) {
+	while (madvise(p, size, MADV_NOHUGEPAGE) != 0 && errno != EINVAL) {
 		int error = errno;
 
-		/* All of a fresh mapping: unless it merged with a neighbour, this cannot fail; then only addresses are lost. */
-		(void)munmap(p, size);
+		if (error == EINTR || error == EAGAIN)
+			continue;
+		/* It has merged with its neighbours, and may not be split off again: better with huge pages than lost. */
+		if (munmap(p, size) != 0)
+			break;
 		return -error;
 	}
 #endif

@@ -34,19 +34,25 @@ processors(void)
 	return n > 0 ? (unsigned)n : 1;
 }
 
-/* None of this can fail on the systems we know. */
-static void
+static bool
 bed_init(pthread_mutex_t *lock, pthread_cond_t *cond)
 {
 	pthread_condattr_t attr;
+	bool made;
 
-	pthread_condattr_init(&attr);
+	if (pthread_condattr_init(&attr) != 0)
+		return false;
+	made = true;
 #ifndef __APPLE__
-	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+	made = pthread_condattr_setclock(&attr, CLOCK_MONOTONIC) == 0;
 #endif
-	pthread_cond_init(cond, &attr);
+	made = made && pthread_cond_init(cond, &attr) == 0;
 	pthread_condattr_destroy(&attr);
-	pthread_mutex_init(lock, NULL);
+	if (made && pthread_mutex_init(lock, NULL) != 0) {
+		pthread_cond_destroy(cond);
+		made = false;
+	}
+	return made;
 }
 
 /* The domain of the program's wishes, and of our scheduler. */
@@ -126,16 +132,22 @@ runtime_make(const struct reap_runtime_options *wanted, struct reap_runtime **ru
 	}
 	memset(rt, 0, sizeof(*rt));
 	memset(workers, 0, n * sizeof(*workers));
-	for (i = 0; i < n; i++) {
+	if (!bed_init(&rt->lock, &rt->cond)) {
+		free(rt);
+		free(workers);
+		return -ENOMEM;
+	}
+	rt->workers = workers;
+	for (i = 0; i < n; i++, rt->nworkers++) {
 		workers[i].runtime = rt;
 		workers[i].index = i;
 		queue_init(&workers[i].local);
 		queue_init(&workers[i].bound);
-		bed_init(&workers[i].lock, &workers[i].cond);
+		if (!bed_init(&workers[i].lock, &workers[i].cond)) {
+			runtime_free(rt);	/* as many as there are */
+			return -ENOMEM;
+		}
 	}
-	bed_init(&rt->lock, &rt->cond);
-	rt->workers = workers;
-	rt->nworkers = n;
 	rt->few = n > 1 ? OFFER_FEW : UINT_MAX;
 	rt->drain_budget = options.drain_budget != 0 ? options.drain_budget : DRAIN_BUDGET_DEFAULT;
 	if ((err = make_domain(rt, options.domain)) == 0 && options.domain != NULL &&

@@ -121,7 +121,7 @@ header_get(struct reap__depot *depot, struct reap__stack_class *class, uint32_t 
 static int
 slab_map(struct reap__depot *depot, struct reap__stack_class *class)
 {
-	struct reap__slab *slab = NULL;
+	struct reap__slab *slab;
 	uint32_t n = FIRST_SLAB, i;
 	void *base;
 
@@ -129,13 +129,16 @@ slab_map(struct reap__depot *depot, struct reap__stack_class *class)
 		n *= 2;
 	while (n > 1 && class->stride > SLAB_BYTES / n)
 		n /= 2;
-	while (reap__os_map(n * class->stride, &base) != 0)
+	/* The header first: it can wait for a mapping, but a mapping that cannot be unmapped again would be lost without one. */
+	for (;;) {
+		if ((slab = header_get(depot, class, n)) == NULL)
+			return -ENOMEM;
+		if (reap__os_map(n * class->stride, &base) == 0)
+			break;
+		slab->next = class->bare;
+		class->bare = slab;
 		if ((n /= 2) == 0)
 			return -ENOMEM;
-	if ((slab = header_get(depot, class, n)) == NULL) {
-		/* Untouched; if it merged with a neighbour and cannot be split off, addresses are lost and no memory. */
-		(void)reap__os_unmap(base, n * class->stride);
-		return -ENOMEM;
 	}
 	for (i = 0; i < REAP__SLAB_BITS; i++)
 		slab->free[i] = slab->dirty[i] = 0;
@@ -367,7 +370,7 @@ reap__slab_sweep(struct reap__depot *depot)
 void
 reap__slab_fini(struct reap__depot *depot)
 {
-	struct reap__slab *slab, *next;
+	struct reap__slab *slab, *next, *refused = NULL;
 	int pass;
 
 	/* A mapping that cannot be split off its neighbours now can be when those are gone.  What stays has no pages. */
@@ -381,11 +384,18 @@ reap__slab_fini(struct reap__depot *depot)
 				(void)reap__os_decommit(slab->base, slab->n * slab->stride);
 		}
 	for (slab = depot->slabs; slab != NULL; slab = next) {
-		size_t meta = slab->meta;
-
 		next = slab->all;
-		if (reap__os_unmap(slab, meta) != 0)
-			(void)reap__os_decommit(slab, meta);
+		if (reap__os_unmap(slab, slab->meta) != 0) {
+			slab->all = refused;
+			refused = slab;
+		}
+	}
+	for (; refused != NULL; refused = next) {
+		size_t meta = refused->meta;
+
+		next = refused->all;
+		if (reap__os_unmap(refused, meta) != 0)
+			(void)reap__os_decommit(refused, meta);
 	}
 	depot->slabs = NULL;
 }

@@ -1,0 +1,332 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * moments.c: what seldom happens, each once: between a look and the sleep, after a parent's end, at a worker's stop.
+ */
+#include "host.h"
+
+/* ---- an interrupt, and a drain that takes its kick, between the look of reap_adopter_wait() and its sleep */
+
+static struct reap_adopter *adopter;
+static bool	 interrupts;
+static int	 wait_said;
+
+static struct reap_context *
+next_interrupts(struct reap_worker *worker)
+{
+	if (interrupts) {
+		/* The context in reap_adopter_wait() has looked, and is about to be parked. */
+		interrupts = false;
+		reap_adopter_interrupt(adopter);
+		(void)reap_adopter_drain(adopter, 4);
+	}
+	return host_next(worker);
+}
+
+static intptr_t
+waits_to_drain(void *arg)
+{
+	(void)arg;
+	interrupts = true;
+	wait_said = reap_adopter_wait(adopter);
+	return 0;
+}
+
+TEST(moments, a_drain_does_not_swallow_an_interrupt)
+{
+	struct reap_host	callbacks = host_alone;
+	struct reap_context	*context;
+	struct host		h;
+
+	callbacks.next = next_interrupts;
+	host_open(&h, (struct reap_domain_options){ .host = &callbacks });
+	adopter = reap_adopter_default(h.domain);
+	wait_said = 1;
+	context = host_spawn(waits_to_drain, NULL);
+	host_run();
+	CHECK_EQ(wait_said, -ECANCELED);
+	CHECK_EQ(reap_wait(context, 0, NULL), 0);
+	host_close(&h);
+}
+
+/* ---- SIGCHLD for a parent that is no more */
+
+static struct reap_context *told_of, *told_parent;
+static unsigned	 ntold;
+
+static void
+note_child(struct reap_context *parent, struct reap_context *child)
+{
+	told_parent = parent;
+	told_of = child;
+	ntold++;
+}
+
+static struct reap_context *survivor;
+
+static intptr_t
+leaves_a_child(void *arg)
+{
+	survivor = host_create((struct reap_context_options){ .entry = host_gated, .arg = arg });
+	host_yield();
+	return 0;
+}
+
+static void
+ends_after_its_parent(enum reap_notify notify)
+{
+	struct reap_host	callbacks = host_alone;
+	struct gate		gate = GATE_INIT;
+	struct reap_context	*parent;
+	struct host		h;
+
+	callbacks.child_exited = note_child;
+	host_open(&h, (struct reap_domain_options){ .host = &callbacks, .notify = notify });
+	ntold = 0;
+	parent = host_spawn(leaves_a_child, &gate);
+	host_run();
+	CHECK_EQ(ntold, 1);			/* of the base context's child: */
+	CHECK(told_of == parent && told_parent == reap_worker_base(h.worker));
+	gate_open(&gate);
+	host_run();				/* the parent is a zombie, its descriptor is there: it is not told all the same */
+	CHECK_EQ(reap_context_state(survivor), REAP_STATE_ZOMBIE);
+	CHECK_EQ(ntold, 1);
+	CHECK_EQ(reap_wait(parent, 0, NULL), 0);
+	CHECK_EQ(reap_adopter_drain(reap_adopter_default(h.domain), 4), 1);
+	host_close(&h);
+}
+
+TEST(moments, a_parent_that_has_ended_is_not_told)
+{
+	ends_after_its_parent(REAP_NOTIFY_LATE);
+	ends_after_its_parent(REAP_NOTIFY_EARLY);
+}
+
+/* ---- members of a group count until they are off the CPU */
+
+static struct reap_group *group;
+static size_t	 members_before_switch;
+
+static void
+count_members(struct reap_context *dying)
+{
+	(void)dying;
+	members_before_switch = reap_group_members(group);
+	CHECK_EQ(reap_group_destroy(group), -EBUSY);
+}
+
+TEST(moments, a_member_that_still_runs_has_not_left)
+{
+	intptr_t		status = 0;
+	struct host		h;
+
+	host_open(&h, (struct reap_domain_options){ .before_final_switch = count_members });
+	CHECK_EQ(reap_group_create(h.domain, &group), 0);
+	(void)host_create((struct reap_context_options){ .entry = host_return, .arg = (void *)4, .group = group });
+	host_run();
+	CHECK_EQ(members_before_switch, 1);
+	CHECK_EQ(reap_group_members(group), 0);
+	CHECK_EQ(reap_group_wait(group, REAP_NOHANG, &status), 0);
+	CHECK_EQ(status, 4);
+	CHECK_EQ(reap_adopter_drain(reap_adopter_default(h.domain), 4), 1);
+	host_close(&h);
+}
+
+/* ---- what a worker had drawn on when it stopped */
+
+static void *
+lives_once(void *arg)
+{
+	struct reap_domain	*domain = arg;
+	struct reap_context	*child;
+	struct reap_worker	*worker;
+
+	CHECK_EQ(reap_worker_start(domain, NULL, &worker), 0);
+	CHECK_EQ(reap_spawn(worker, host_return, NULL, &child), 0);
+	(void)reap_switch(worker, child);
+	CHECK_EQ(reap_wait(child, 0, NULL), 0);
+	CHECK_EQ(reap_worker_stop(worker), 0);
+	return NULL;
+}
+
+TEST(moments, a_worker_that_stops_gives_its_credits_back)
+{
+	const unsigned		limit = 64;
+	struct reap_context	*child[64], *more;
+	pthread_t		thread;
+	struct host		h;
+
+	host_open(&h, (struct reap_domain_options){ .limit = limit });
+	for (int i = 0; i < 40; i++) {
+		CHECK_EQ(pthread_create(&thread, NULL, lives_once, h.domain), 0);
+		CHECK_EQ(pthread_join(thread, NULL), 0);
+	}
+	for (unsigned i = 0; i < limit; i++)
+		child[i] = host_spawn(host_return, NULL);
+	CHECK_EQ(reap_spawn(h.worker, host_return, NULL, &more), -EAGAIN);
+	for (unsigned i = 0; i < limit; i++)
+		CHECK_EQ(reap_wait(child[i], 0, NULL), 0);
+	host_close(&h);
+}
+
+/* ---- who was shared, and then has a private child, belongs to its worker again */
+
+static intptr_t
+is_bound_again(void *arg)
+{
+	struct reap_worker	*worker = reap_worker_self();
+	struct reap_context	*self = reap_worker_current(worker), *child;
+
+	(void)reap_context_handle(self);
+	for (int i = 0; i < 4; i++) {
+		CHECK_EQ(reap_context_share(self), 0);
+		CHECK(reap_context_home(self) == NULL);
+		/* A plain one, and one made with options. */
+		child = i % 2 ? host_spawn(host_return, arg) :
+		    host_create((struct reap_context_options){ .entry = host_return, .arg = arg, .user = self });
+		CHECK(reap_context_home(self) == worker);
+		CHECK_EQ(reap_context_share(self), -EBUSY);
+		CHECK_EQ(i / 2 ? reap_wait(child, 0, NULL) : reap_wait_any(0, NULL), 0);
+	}
+	CHECK_EQ(reap_context_share(self), 0);
+	CHECK(reap_context_home(self) == NULL);
+	return 0;
+}
+
+TEST(moments, a_shared_parent_is_bound_by_a_private_child)
+{
+	struct reap_host	callbacks = host_alone;
+	struct reap_context	*parent;
+	struct host		h;
+
+	callbacks.shares = true;
+	host_open(&h, (struct reap_domain_options){ .host = &callbacks });
+	parent = host_spawn(is_bound_again, NULL);
+	CHECK_EQ(reap_wait(parent, 0, NULL), 0);
+	host_close(&h);
+}
+
+/* ---- a parent in whose child's wait it would wait for itself */
+
+static struct reap_handle its_parent;
+static int	 parent_said, child_said;
+
+static intptr_t
+waits_for_its_parent(void *arg)
+{
+	(void)arg;
+	child_said = reap_join(its_parent, 0, NULL);
+	return 0;
+}
+
+static intptr_t
+waits_for_its_child(void *arg)
+{
+	struct reap_context *self = reap_worker_current(reap_worker_self()), *child;
+
+	its_parent = reap_context_handle(self);
+	child = host_spawn(waits_for_its_parent, NULL);
+	if (arg == NULL)
+		host_yield();		/* it sleeps already; else it finds us asleep */
+	parent_said = reap_wait(child, 0, NULL);
+	return 4;
+}
+
+TEST(moments, a_parent_and_its_child_do_not_both_sleep)
+{
+	struct host h;
+
+	for (int first = 0; first < 2; first++) {
+		host_open(&h, (struct reap_domain_options){ 0 });
+		parent_said = child_said = 1;
+		(void)host_spawn(waits_for_its_child, first ? &h : NULL);
+		host_run();
+		if (first) {
+			CHECK_EQ(child_said, -EDEADLK);		/* and then it ended, and was collected */
+			CHECK_EQ(parent_said, 0);
+			CHECK_EQ(reap_wait_any(REAP_NOHANG, NULL), 0);
+		} else {
+			CHECK_EQ(parent_said, -EDEADLK);
+			CHECK_EQ(child_said, 0);
+			CHECK_EQ(reap_adopter_drain(reap_adopter_default(h.domain), 4), 1);	/* an orphan, by then */
+			CHECK_EQ(reap_wait_any(REAP_NOHANG, NULL), -ECHILD);
+		}
+		host_close(&h);
+	}
+}
+
+/* ---- a limit, and lives so plain that hardly anything is done at their end */
+
+static intptr_t
+spawns_and_waits(void *arg)
+{
+	for (int i = 0; i < 1000; i++) {
+		CHECK_EQ(reap_wait(host_spawn(host_return, arg), 0, NULL), 0);
+		(void)host_spawn(host_return, arg);
+		(void)host_spawn(host_return, arg);
+		CHECK_EQ(reap_wait_any(0, NULL), 0);
+		CHECK_EQ(reap_wait_any(0, NULL), 0);
+	}
+	return 0;
+}
+
+TEST(moments, a_limit_holds_for_any_number_of_lives)
+{
+	struct reap_context	*parent;
+	struct host		h;
+
+	host_open(&h, (struct reap_domain_options){ .limit = 20 });
+	parent = host_spawn(spawns_and_waits, NULL);
+	CHECK_EQ(reap_wait(parent, 0, NULL), 0);
+	CHECK_EQ(host_stats(&h).limit_hits, 0);
+	CHECK_EQ(host_stats(&h).reaped, 3001);
+	host_close(&h);
+}
+
+/* ---- named, held, while its parent sleeps for it already */
+
+static struct reap_handle held;
+
+static intptr_t
+holds_itself(void *arg)
+{
+	host_yield();			/* its parent sleeps now */
+	held = reap_context_handle(reap_worker_current(reap_worker_self()));
+	CHECK_EQ(reap_hold(held), 0);
+	return (intptr_t)arg;
+}
+
+static intptr_t
+sleeps_for_it(void *arg)
+{
+	struct reap_context	*child = host_spawn(holds_itself, (void *)8);
+	struct reap_result	r;
+
+	CHECK_EQ(arg != NULL ? reap_wait(child, 0, &r) : reap_wait_any(0, &r), 0);
+	CHECK_EQ(r.status, 8);
+	return 0;
+}
+
+TEST(moments, who_is_held_while_its_parent_sleeps_stays_held)
+{
+	struct reap_host callbacks = host_alone;
+
+	callbacks.shares = true;
+	for (int by_name = 0; by_name < 2; by_name++) {
+		struct reap_context	*parent;
+		struct reap_result	r;
+		enum reap_state		state;
+		struct host		h;
+
+		host_open(&h, (struct reap_domain_options){ .host = &callbacks });
+		parent = host_spawn(sleeps_for_it, by_name ? &h : NULL);
+		CHECK_EQ(reap_wait(parent, 0, NULL), 0);
+		for (int i = 0; i < 10; i++)
+			CHECK_EQ(reap_wait(host_spawn(host_return, NULL), 0, NULL), 0);
+		CHECK_EQ(reap_peek(held, &state, &r), 0);
+		CHECK_EQ(state, REAP_STATE_ZOMBIE);
+		CHECK_EQ(r.status, 8);
+		CHECK_EQ(reap_release(held), 0);
+		CHECK_EQ(reap_peek(held, &state, &r), -ESRCH);
+		host_close(&h);
+	}
+}

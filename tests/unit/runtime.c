@@ -1,0 +1,557 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * runtime.c: the bundled runtime, one thing at a time.  Its races are in tests/stress.
+ */
+#include <errno.h>
+#include <limits.h>
+#include <sched.h>
+
+#include <reap/runtime.h>
+
+#include "test.h"
+
+static intptr_t
+nothing(void *arg)
+{
+	return (intptr_t)arg;
+}
+
+static struct reap_runtime_options
+workers(unsigned n)
+{
+	return (struct reap_runtime_options){ .size = sizeof(struct reap_runtime_options), .workers = n };
+}
+
+static void
+run(unsigned n, reap_entry *entry, void *arg)
+{
+	struct reap_runtime_options options = workers(n);
+	intptr_t status = -1;
+
+	CHECK_EQ(reap_run(&options, entry, arg, &status), 0);
+	CHECK_EQ(status, 42);
+}
+
+static struct reap_stats
+stats_of(struct reap_domain *domain)
+{
+	struct reap_stats stats = { .size = sizeof(stats) };
+
+	CHECK_EQ(reap_domain_stats(domain, &stats), 0);
+	return stats;
+}
+
+TEST(runtime, refuses_what_it_does_not_understand)
+{
+	struct reap_host		host = { .next = NULL };
+	struct reap_domain_options	domain = { .size = sizeof(domain) };
+	struct reap_runtime_options	options = workers(1);
+	struct reap_runtime		*rt;
+
+	CHECK_EQ(reap_run(&options, NULL, NULL, NULL), -EINVAL);
+	options.size = 0;
+	CHECK_EQ(reap_runtime_create(&options, &rt), -EINVAL);
+	options = workers(32768);
+	CHECK_EQ(reap_runtime_create(&options, &rt), -EINVAL);
+	options = workers(1);
+	options.domain = &domain;
+	domain.size = 0;
+	CHECK_EQ(reap_runtime_create(&options, &rt), -EINVAL);
+	domain.size = sizeof(domain);
+	domain.user = &rt;
+	CHECK_EQ(reap_runtime_create(&options, &rt), -EINVAL);
+	domain.user = NULL;
+	domain.limit = 1, domain.reserve = 2;
+	CHECK_EQ(reap_runtime_create(&options, &rt), -EINVAL);
+	domain.limit = domain.reserve = 0;
+	domain.host = &host;
+	CHECK_EQ(reap_runtime_create(&options, &rt), 0);	/* a host that only observes */
+	CHECK_EQ(reap_runtime_destroy(rt), 0);
+}
+
+static struct reap_context *
+next_of_somebody(struct reap_worker *worker)
+{
+	(void)worker;
+	return NULL;
+}
+
+static void
+ready_of_somebody(struct reap_context *context)
+{
+	(void)context;
+}
+
+static void
+worker_of_somebody(struct reap_worker *worker)
+{
+	(void)worker;
+}
+
+TEST(runtime, is_the_only_scheduler)
+{
+	const struct reap_host		hosts[] = {
+		{ .next = next_of_somebody }, { .ready = ready_of_somebody }, { .idle = worker_of_somebody },
+		{ .wake = worker_of_somebody },
+	};
+	struct reap_domain_options	domain = { .size = sizeof(domain) };
+	struct reap_runtime_options	options = workers(1);
+	struct reap_runtime		*rt;
+
+	options.domain = &domain;
+	for (size_t i = 0; i < sizeof(hosts) / sizeof(hosts[0]); i++) {
+		domain.host = &hosts[i];
+		CHECK_EQ(reap_runtime_create(&options, &rt), -EINVAL);
+	}
+}
+
+static intptr_t
+asks_from_within(void *arg)
+{
+	struct reap_context_options	options = { .size = sizeof(options), .entry = nothing };
+	struct reap_runtime_options	more = workers(1);
+	struct reap_context		*child = NULL;
+	struct reap_runtime		*rt = reap_runtime_self();
+
+	(void)arg;
+	CHECK(rt != NULL);
+	CHECK_EQ(reap_runtime_workers(rt), 1);
+	CHECK_EQ(reap_runtime_worker_index(), 0);
+	CHECK_EQ(reap_go(nothing, NULL, NULL), -EINVAL);
+	CHECK_EQ(reap_go_with(&options, NULL), -EINVAL);
+	CHECK_EQ(reap_run(&more, nothing, NULL, NULL), -EBUSY);
+	CHECK_EQ(reap_runtime_go(rt, &options, NULL), -EPERM);
+	CHECK_EQ(stats_of(reap_runtime_domain(rt)).created, 1);	/* nothing came of all that */
+	options.flags = REAP_CONTEXT_DETACHED;
+	CHECK_EQ(reap_go_with(&options, NULL), 0);
+	CHECK_EQ(reap_go(nothing, NULL, &child), 0);
+	CHECK_EQ(reap_wait(child, 0, NULL), 0);
+	return 42;
+}
+
+TEST(runtime, says_who_may_ask_for_what)
+{
+	struct reap_parking	parking = { 0 };
+	struct reap_context	*child;
+
+	CHECK_EQ(reap_go(nothing, NULL, &child), -EPERM);
+	CHECK_EQ(reap_park_at(&parking), -EPERM);
+	CHECK_EQ(reap_sleep_until(0), -EPERM);
+	CHECK(reap_runtime_self() == NULL);
+	CHECK_EQ(reap_runtime_worker_index(), -1);
+	reap_pause();
+	run(1, asks_from_within, NULL);
+	CHECK(reap_runtime_self() == NULL);
+}
+
+/* ---- parking */
+
+struct places {
+	struct reap_parking	here, there;
+	int			came;		/* by contexts of one worker */
+};
+
+static intptr_t
+parks_too(void *arg)
+{
+	struct places *places = arg;
+
+	CHECK_EQ(reap_park_at(&places->here), -EBUSY);
+	places->came++;
+	reap_unpark(&places->here);
+	return 0;
+}
+
+static intptr_t
+parks(void *arg)
+{
+	struct places		places = { .came = 0 };
+	struct reap_context	*child;
+
+	(void)arg;
+	reap_unpark(&places.here);
+	reap_unpark(&places.here);
+	CHECK_EQ(reap_park_at(&places.here), 0);	/* remembered ... */
+	CHECK_EQ(reap_go(parks_too, &places, &child), 0);
+	CHECK_EQ(places.came, 0);
+	CHECK_EQ(reap_park_at(&places.here), 0);	/* ... once: this one sleeps until the child has found the place taken */
+	CHECK_EQ(places.came, 1);
+	CHECK_EQ(reap_wait(child, 0, NULL), 0);
+	reap_unpark(&places.here);
+	CHECK_EQ(reap_park_at(&places.here), 0);
+	return 42;
+}
+
+TEST(runtime, an_unpark_that_comes_first_is_remembered_once)
+{
+	run(1, parks, NULL);
+}
+
+/* ---- order and turns */
+
+struct order {
+	unsigned	busy, go;	/* flags; any thread */
+	int		n, seen[8];	/* one worker */
+};
+
+static intptr_t
+keeps_the_worker(void *arg)
+{
+	struct order *order = arg;
+
+	REAP_STORE_RELEASE(&order->busy, 1);	/* pairs with the test's own load, as all such flags here */
+	while (REAP_LOAD_ACQUIRE(&order->go) == 0)
+		(void)sched_yield();
+	return 0;
+}
+
+static struct order *the_order;
+
+static intptr_t
+signs(void *arg)
+{
+	the_order->seen[the_order->n++] = (int)(intptr_t)arg;
+	return 0;
+}
+
+TEST(runtime, runs_what_came_from_outside_in_its_order)
+{
+	struct reap_context_options	options = { .size = sizeof(options), .entry = keeps_the_worker };
+	struct reap_runtime_options	one = workers(1);
+	struct reap_handle		names[9];
+	struct reap_runtime		*rt;
+	struct order			order = { .n = 0 };
+
+	the_order = &order;
+	CHECK_EQ(reap_runtime_create(&one, &rt), 0);
+	options.arg = &order;
+	CHECK_EQ(reap_runtime_go(rt, &options, &names[8]), 0);
+	while (REAP_LOAD_ACQUIRE(&order.busy) == 0)
+		(void)sched_yield();
+	options.entry = signs;
+	for (intptr_t i = 0; i < 8; i++) {
+		options.arg = (void *)i;
+		CHECK_EQ(reap_runtime_go(rt, &options, &names[i]), 0);
+	}
+	REAP_STORE_RELEASE(&order.go, 1);
+	for (int i = 0; i < 9; i++)
+		CHECK_EQ(reap_join(names[i], 0, NULL), 0);
+	for (int i = 0; i < 8; i++)
+		CHECK_EQ(order.seen[i], i);
+	CHECK_EQ(reap_runtime_destroy(rt), 0);
+}
+
+struct flags {
+	unsigned first, second;		/* any thread */
+};
+
+static intptr_t
+insists(void *arg)
+{
+	struct flags *flags = arg;
+
+	REAP_STORE_RELEASE(&flags->first, 1);
+	while (REAP_LOAD_ACQUIRE(&flags->second) == 0)
+		reap_pause();
+	return 0;
+}
+
+static intptr_t
+answers(void *arg)
+{
+	struct flags *flags = arg;
+
+	while (REAP_LOAD_ACQUIRE(&flags->first) == 0)
+		reap_pause();
+	REAP_STORE_RELEASE(&flags->second, 1);
+	return 0;
+}
+
+/* Some must stay here, for they have private children or are pinned; some may go anywhere: neither kind starves the other. */
+static intptr_t
+mixes(void *arg)
+{
+	struct flags			flags[2] = { { 0, 0 }, { 0, 0 } };
+	struct reap_context_options	options = { .size = sizeof(options), .flags = REAP_CONTEXT_PINNED };
+	struct reap_context		*child;
+
+	(void)arg;
+	for (int i = 0; i < 8; i++) {
+		options.entry = i == 0 ? answers : insists;
+		options.arg = &flags[0];
+		CHECK_EQ(reap_go_with(&options, &child), 0);
+		CHECK_EQ(reap_go(i == 0 ? answers : insists, &flags[1], &child), 0);
+		options.arg = &flags[1];
+		CHECK_EQ(reap_go_with(&options, &child), 0);
+		CHECK_EQ(reap_go(insists, &flags[0], &child), 0);
+	}
+	while (reap_wait_any(0, NULL) == 0)
+		reap_pause();
+	return 42;
+}
+
+TEST(runtime, the_pinned_and_the_free_take_turns)
+{
+	run(1, mixes, NULL);
+	run(2, mixes, NULL);
+}
+
+/* ---- what is offered */
+
+struct hostage {
+	unsigned taken, done, freed;	/* any thread */
+};
+
+static intptr_t
+keeps_another(void *arg)
+{
+	struct hostage *hostage = arg;
+
+	REAP_STORE_RELEASE(&hostage->taken, 1);
+	while (REAP_LOAD_ACQUIRE(&hostage->freed) == 0)
+		(void)sched_yield();
+	return 0;
+}
+
+static intptr_t
+counts(void *arg)
+{
+	struct hostage *hostage = arg;
+
+	if (REAP_ADD_ACQ_REL(&hostage->done, 1) == 100)
+		REAP_STORE_RELEASE(&hostage->freed, 1);
+	return 0;
+}
+
+/* The other worker is kept until all these have run: what is offered to it must be run by who offers it. */
+static intptr_t
+offers_in_vain(void *arg)
+{
+	struct reap_context *child;
+
+	for (int i = 0; i < 100; i++)
+		CHECK_EQ(reap_go(counts, arg, &child), 0);
+	while (reap_wait_any(0, NULL) == 0)
+		continue;
+	return 42;
+}
+
+TEST(runtime, what_nobody_takes_is_run_by_who_offered_it)
+{
+	struct reap_context_options	options = { .size = sizeof(options), .entry = keeps_another };
+	struct reap_runtime_options	two = workers(2);
+	struct reap_handle		keeper, offerer;
+	struct reap_runtime		*rt;
+	struct reap_result		r;
+	struct hostage			hostage = { 0, 0, 0 };
+
+	options.arg = &hostage;
+	CHECK_EQ(reap_runtime_create(&two, &rt), 0);
+	CHECK_EQ(reap_runtime_go(rt, &options, &keeper), 0);
+	while (REAP_LOAD_ACQUIRE(&hostage.taken) == 0)
+		(void)sched_yield();
+	options.entry = offers_in_vain;
+	CHECK_EQ(reap_runtime_go(rt, &options, &offerer), 0);
+	CHECK_EQ(reap_join(offerer, 0, &r), 0);
+	CHECK_EQ(r.status, 42);
+	CHECK_EQ(reap_join(keeper, 0, NULL), 0);
+	CHECK_EQ(REAP_LOAD_RELAXED(&hostage.done), 100);
+	CHECK_EQ(reap_runtime_destroy(rt), 0);
+}
+
+/* Until each worker has run one of them. */
+struct seen {
+	unsigned workers;		/* a bit for each; any thread */
+};
+
+static intptr_t
+is_seen(void *arg)
+{
+	struct seen	*seen = arg;
+	unsigned	 was = REAP_LOAD_RELAXED(&seen->workers);
+
+	while (!REAP_CAS_RELEASE(&seen->workers, &was, was | 1u << reap_runtime_worker_index()))
+		continue;
+	reap_pause();
+	return 0;
+}
+
+static intptr_t
+needs_help(void *arg)
+{
+	unsigned all = (1u << reap_runtime_workers(reap_runtime_self())) - 1;
+
+	(void)arg;
+	for (int i = 0; i < 20; i++) {
+		struct seen seen = { 0 };
+
+		while (REAP_LOAD_RELAXED(&seen.workers) != all) {
+			struct reap_context *child;
+
+			for (int n = 0; n < 16; n++)
+				CHECK_EQ(reap_go(is_seen, &seen, &child), 0);
+			while (reap_wait_any(0, NULL) == 0)
+				continue;
+		}
+	}
+	return 42;
+}
+
+TEST(runtime, who_is_idle_comes_to_help)
+{
+	run(2, needs_help, NULL);
+	run(4, needs_help, NULL);
+}
+
+/* ---- what the workers reap */
+
+static void
+reaps_while_idle(unsigned n, unsigned budget, bool never)
+{
+	struct reap_context_options	options = { .size = sizeof(options), .entry = nothing, .flags = REAP_CONTEXT_DETACHED };
+	struct reap_runtime_options	some = workers(n);
+	struct reap_adopter		*adopter;
+	struct reap_runtime		*rt;
+
+	some.drain_budget = budget;
+	CHECK_EQ(reap_runtime_create(&some, &rt), 0);
+	adopter = reap_adopter_default(reap_runtime_domain(rt));
+	for (int i = 0; i < 20; i++)
+		CHECK_EQ(reap_runtime_go(rt, &options, NULL), 0);
+	while (stats_of(reap_runtime_domain(rt)).exited < 20)
+		(void)sched_yield();
+	while (!never && reap_adopter_backlog(adopter) != 0)
+		(void)sched_yield();
+	CHECK_EQ(reap_adopter_backlog(adopter), never ? 20 : 0);
+	CHECK_EQ(stats_of(reap_runtime_domain(rt)).reaped, never ? 0 : 20);
+	CHECK_EQ(reap_runtime_destroy(rt), 0);
+}
+
+TEST(runtime, reaps_what_is_owed_while_it_is_idle)
+{
+	reaps_while_idle(1, 0, false);
+	reaps_while_idle(2, 0, false);
+	reaps_while_idle(1, 3, false);		/* in several steps */
+}
+
+TEST(runtime, reaps_nothing_unless_it_may)
+{
+	reaps_while_idle(1, UINT_MAX, true);
+}
+
+/* One worker that never idles: after so many new ones it reaps some of the old. */
+static intptr_t
+never_idles(void *arg)
+{
+	struct reap_context_options	options = { .size = sizeof(options), .entry = nothing, .flags = REAP_CONTEXT_DETACHED };
+	struct reap_adopter		*adopter = reap_adopter_default(reap_runtime_domain(reap_runtime_self()));
+
+	for (int i = 0; i < 1000; i++) {
+		CHECK_EQ(reap_go_with(&options, NULL), 0);
+		if (arg != NULL)
+			reap_pause();
+		CHECK(reap_adopter_backlog(adopter) <= 64);
+	}
+	for (int i = 0; arg == NULL && i < 1000; i++)
+		reap_pause();
+	CHECK(reap_adopter_backlog(adopter) <= 64);
+	return 42;
+}
+
+TEST(runtime, reaps_while_it_is_busy)
+{
+	int both;
+
+	run(1, never_idles, NULL);
+	run(1, never_idles, &both);
+}
+
+/* ---- time */
+
+static uint64_t tick;				/* any thread */
+
+static uint64_t
+injected(void *arg)
+{
+	(void)arg;
+	return REAP_LOAD_RELAXED(&tick);
+}
+
+static intptr_t
+sleeps_until(void *arg)
+{
+	uint64_t when = (uint64_t)(uintptr_t)arg;
+
+	CHECK_EQ(reap_sleep_until(when), 0);
+	CHECK(injected(NULL) >= when);
+	the_order->seen[the_order->n++] = (int)when;
+	return 0;
+}
+
+static intptr_t
+sets_the_clock(void *arg)
+{
+	static const uintptr_t when[8] = { 50, 20, 80, 10, 70, 30, 60, 40 };
+	struct reap_context *child;
+
+	(void)arg;
+	for (int i = 0; i < 8; i++)
+		CHECK_EQ(reap_go(sleeps_until, (void *)when[i], &child), 0);
+	for (int i = 0; i < 8; i++) {
+		for (int n = 0; n < 1000; n++)
+			reap_pause();
+		CHECK_EQ(the_order->n, i);		/* none too early, though a busy worker looks often enough */
+		REAP_STORE_RELAXED(&tick, (uint64_t)(i + 1) * 10);
+		while (the_order->n == i)
+			reap_pause();
+	}
+	for (int i = 0; i < 8; i++)
+		CHECK_EQ(the_order->seen[i], 10 * (i + 1));
+	while (reap_wait_any(0, NULL) == 0)
+		continue;
+	return 42;
+}
+
+TEST(runtime, sleepers_wake_at_their_time_and_not_before)
+{
+	struct reap_domain_options	domain = { .size = sizeof(domain), .clock = injected };
+	struct reap_runtime_options	options = workers(1);
+	struct order			order = { .n = 0 };
+	intptr_t			status;
+
+	the_order = &order;
+	options.domain = &domain;
+	CHECK_EQ(reap_run(&options, sets_the_clock, NULL, &status), 0);
+	CHECK_EQ(status, 42);
+}
+
+/* ---- the end */
+
+TEST(runtime, returns_what_its_first_context_returned)
+{
+	struct reap_runtime_options	options = workers(2);
+	intptr_t			status = 0;
+
+	for (intptr_t i = 0; i < 50; i++) {
+		CHECK_EQ(reap_run(&options, nothing, (void *)i, &status), 0);
+		CHECK_EQ(status, i);
+	}
+	CHECK_EQ(reap_run(&options, nothing, NULL, NULL), 0);
+}
+
+static intptr_t
+leaves_a_group(void *arg)
+{
+	CHECK_EQ(reap_group_create(reap_runtime_domain(reap_runtime_self()), arg), 0);
+	return 42;
+}
+
+TEST(runtime, says_what_was_left)
+{
+	struct reap_runtime_options	options = workers(1);
+	static struct reap_group	*group;		/* static: what is lost is not a leak */
+	intptr_t			status;
+
+	CHECK_EQ(reap_run(&options, leaves_a_group, &group, &status), -ENOTEMPTY);
+	CHECK_EQ(status, 42);
+}

@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * stack_pages.c: how many pages a stack has, and what becomes of those that the kernel would not take back.
+ */
+#include <errno.h>
+#include <sys/mman.h>
+
+#include "os/os.h"
+#include "stack/size.h"
+
+#include "stack_pool.h"
+#include "test.h"
+
+static bool refuses;			/* madvise(MADV_DONTNEED) and its sister */
+
+int	__real_madvise(void *base, size_t size, int advice);
+int	__wrap_madvise(void *base, size_t size, int advice);
+
+int
+__wrap_madvise(void *base, size_t size, int advice)
+{
+	if (refuses) {
+		errno = ENOMEM;
+		return -1;
+	}
+	return __real_madvise(base, size, advice);
+}
+
+/* An odd number of pages apart, so that equal places in neighbours do not meet in one set. */
+TEST(stack_pages, are_odd_from_one_stack_to_the_next)
+{
+	static const size_t	sizes[] = { 0, 16384, 20480, 65536, 69632, 100000, 262144 };
+	const size_t		page = reap__os_page();
+
+	for (size_t i = 0; i < 2 * (sizeof(sizes) / sizeof(sizes[0])); i++) {
+		const struct reap_stack_options o = {
+			.size = sizes[i / 2], .flags = i % 2 ? REAP_STACK_UNGUARDED : 0, .guard = i % 3 * page
+		};
+		struct reap__stack	*s[4];
+		struct pool		 p;
+
+		pool_init(&p, &o);
+		for (int k = 0; k < REAP__STACK_CLASSES; k++) {
+			const struct reap__stack_class *class = &p.depot.classes[k];
+
+			CHECK_EQ(class->stride, class->size + class->guard);
+			CHECK_EQ(class->stride % page, 0);
+			CHECK(class->stride == 0 || class->stride / page % 2 == 1);
+			CHECK(class->stride == 0 || (class->guard == 0) == (i % 2 == 1));
+		}
+		for (int k = 0; k < 4; k++)
+			s[k] = pool_get(&p, 0);
+		for (int k = 1; k < 4; k++) {
+			const size_t apart = s[k]->lo > s[k - 1]->lo ? (size_t)(s[k]->lo - s[k - 1]->lo) :
+			    (size_t)(s[k - 1]->lo - s[k]->lo);
+
+			CHECK_EQ(apart % p.depot.classes[0].stride, 0);
+		}
+		for (int k = 0; k < 4; k++)
+			reap__stack_put(&p.depot, &p.cache, s[k]);
+		pool_fini(&p);
+	}
+}
+
+/* They stay, are used again, and belong to who uses them: giving back a neighbour's must not take them. */
+TEST(stack_pages, that_could_not_be_given_back_are_not_taken_from_their_next_user)
+{
+	enum { N = 16 };
+	const struct reap_stack_options	o = { .cache = 2 * N };
+	struct reap__stack		*s[N];
+	struct pool			 p;
+
+	pool_init(&p, &o);
+	for (int i = 0; i < N; i++) {
+		s[i] = pool_get(&p, 0);
+		s[i]->top[-1] = 1;
+	}
+	for (int i = 1; i < N; i++)
+		reap__stack_put(&p.depot, &p.cache, s[i]);
+	refuses = true;
+	CHECK_EQ(reap__stack_trim(&p.depot, &p.cache), 0);	/* s[0] is out, so the slab stays mapped */
+	refuses = false;
+	CHECK_EQ(pool_counts(&p).live, 1);
+	for (int i = 1; i < N; i++) {
+		s[i] = pool_get(&p, 0);
+		s[i]->top[-1] = (char)(i + 1);
+	}
+	/* All are out and hold something; every second goes, and with it its memory alone. */
+	for (int i = 0; i < N; i += 2)
+		reap__stack_put(&p.depot, &p.cache, s[i]);
+	CHECK_EQ(reap__stack_trim(&p.depot, &p.cache), N / 2 * p.depot.classes[0].size);
+	for (int i = 1; i < N; i += 2)
+		CHECK_EQ(s[i]->top[-1], i + 1);
+	for (int i = 1; i < N; i += 2)
+		reap__stack_put(&p.depot, &p.cache, s[i]);
+	pool_fini(&p);
+}
