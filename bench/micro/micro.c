@@ -4,20 +4,15 @@
  *
  *	micro [--json] [ROUNDS]
  *
- * Each figure is process CPU time per operation.  A round measures all of them in turn, so that a change of the machine's speed
- * hits all alike; shown are the median and the range over the rounds, and the median as a multiple of the calibration loop: a
- * chain of additions, one per clock cycle.  Compare multiples, not nanoseconds, between machines.
+ * Each twice: of contexts that are private to their worker, as the host promises to say when one may migrate (reap_host.shares);
+ * and of contexts that are shared from the start.  The same shapes beside other libraries: bench/peers.
  */
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <time.h>
+#include "figures.h"
 
 #include <reap.h>
 
 #define LIVES	200000
 #define BATCH	1000
-#define MAX	99
 
 static struct reap_context *first, **last = &first;
 
@@ -40,27 +35,16 @@ ready(struct reap_context *context)
 	*last = NULL;
 }
 
-static double
-cpu(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
-	return (double)t.tv_sec * 1e9 + (double)t.tv_nsec;
-}
-
-static void
-must(int error)
-{
-	if (error == 0)
-		return;
-	fprintf(stderr, "micro: %s\n", strerror(-error));
-	exit(1);
-}
-
 static intptr_t
 empty(void *arg)
 {
+	return (intptr_t)arg;
+}
+
+static intptr_t
+yields(void *arg)
+{
+	(void)reap_yield(reap_worker_self());
 	return (intptr_t)arg;
 }
 
@@ -78,21 +62,19 @@ back(void *arg)
 }
 
 /* One after the other; each measurement runs inside a context, as a host's would. */
-enum figure { CALIBRATION, SWITCH, ONE, MANY, ANY, DETACHED, FIGURES };
+enum which { SWITCH, ONE, MANY, ANY, LIVE, DETACHED, SHAPES };
 
-static const struct {
-	const char *name, *what;
-} figures[FIGURES] = {
-	{ "calibration", "one addition of a dependent chain" },
-	{ "switch", "one-way switch, out of line, landing included" },
-	{ "life, one at a time", "spawn, run empty, exit, wait, recycled" },
-	{ "life, 1000 then waited for", "the same with 1000 live stacks" },
-	{ "life, 1000 then wait-any", "the same, collected by whichever ended" },
-	{ "life, detached", "create detached, run empty, exit, drained" },
-};
+static struct figures all = { .program = "micro", .n = 2 * SHAPES, .rounds = 15, .of = {
+	[SWITCH] = { .name = "switch", .what = "one way, out of line, landing included" },
+	[ONE] = { .name = "life, one at a time", .what = "spawn, run empty, exit, wait, recycled" },
+	[MANY] = { .name = "life, 1000 then waited for", .what = "the same, 1000 stacks at a time" },
+	[ANY] = { .name = "life, 1000 then wait-any", .what = "the same, collected by whichever ended" },
+	[LIVE] = { .name = "life, 1000 that yield", .what = "1000 live stacks: each yields once before it ends" },
+	[DETACHED] = { .name = "life, detached", .what = "create detached, run empty, exit, drained" },
+} };
 
 static double
-measure(enum figure which)
+measure(enum which which)
 {
 	static struct reap_context *child[BATCH];
 	struct reap_worker *worker = reap_worker_self();
@@ -100,18 +82,10 @@ measure(enum figure which)
 	struct reap_context_options detached = {
 		.size = sizeof(detached), .entry = empty, .flags = REAP_CONTEXT_DETACHED,
 	};
-	double since = cpu();
-	uint64_t x = 0;
+	double since = nanoseconds(CLOCK_PROCESS_CPUTIME_ID);
 	long n = LIVES;
 
 	switch (which) {
-	case CALIBRATION:
-		n = 20000000;
-		for (long i = 0; i < n; i++) {
-			x += 1;
-			__asm__ volatile("" : "+r"(x));
-		}
-		break;
 	case SWITCH:
 		n = 4000000;
 		ping = reap_worker_current(worker);
@@ -127,13 +101,14 @@ measure(enum figure which)
 		break;
 	case MANY:
 	case ANY:
+	case LIVE:
 		for (long i = 0; i < n / BATCH; i++) {
 			for (int j = 0; j < BATCH; j++) {
-				must(reap_spawn(worker, empty, NULL, &child[j]));
+				must(reap_spawn(worker, which == LIVE ? yields : empty, NULL, &child[j]));
 				ready(child[j]);
 			}
 			for (int j = 0; j < BATCH; j++)
-				must(which == MANY ? reap_wait(child[j], 0, NULL) : reap_wait_any(0, NULL));
+				must(which == ANY ? reap_wait_any(0, NULL) : reap_wait(child[j], 0, NULL));
 		}
 		break;
 	case DETACHED:
@@ -147,31 +122,37 @@ measure(enum figure which)
 				continue;
 		}
 		break;
-	case FIGURES:
+	case SHAPES:
 		break;
 	}
-	return (cpu() - since) / (double)n;
+	return (nanoseconds(CLOCK_PROCESS_CPUTIME_ID) - since) / (double)n;
 }
 
-static double sample[FIGURES][MAX];
-static int rounds = 15;
-
 static intptr_t
-all(void *arg)
+round_of(void *arg)
 {
-	(void)arg;
-	for (int round = -1; round < rounds; round++)	/* the first one warms up */
-		for (int i = 0; i < FIGURES; i++)
-			sample[i][round < 0 ? 0 : round] = measure((enum figure)i);
+	double *sample = arg;
+
+	for (int i = 0; i < SHAPES; i++)
+		sample[i] = measure((enum which)i);
 	return 0;
 }
 
-static int
-by_value(const void *a, const void *b)
+/* One round of all shapes in this domain. */
+static void
+measure_all(struct reap_domain *domain, double sample[SHAPES])
 {
-	double x = *(const double *)a, y = *(const double *)b;
+	struct reap_worker *worker;
+	struct reap_context *context;
 
-	return (x > y) - (x < y);
+	must(reap_worker_start(domain, NULL, &worker));
+	must(reap_spawn(worker, back, NULL, &pong));
+	must(reap_spawn(worker, round_of, sample, &context));
+	ready(context);
+	must(reap_wait(context, 0, NULL));
+	must(reap_context_destroy(pong, 0));
+	must(reap_wait(pong, 0, NULL));
+	must(reap_worker_stop(worker));
 }
 
 int
@@ -179,45 +160,28 @@ main(int argc, char **argv)
 {
 	struct reap_host host = { .next = next, .ready = ready, .shares = true, .direct = true };
 	struct reap_domain_options options = { .size = sizeof(options), .host = &host };
-	struct reap_domain *domain;
-	struct reap_worker *worker;
-	struct reap_context *context;
+	struct reap_domain *domains[2];
+	double sample[SHAPES];
 	bool json = false;
 
-	for (int i = 1; i < argc; i++)
-		if (strcmp(argv[i], "--json") == 0)
-			json = true;
-		else if ((rounds = atoi(argv[i])) < 1 || rounds > MAX) {
-			fprintf(stderr, "usage: micro [--json] [ROUNDS], 1 to %d rounds\n", MAX);
-			return 2;
-		}
-	must(reap_domain_create(&options, &domain));
-	must(reap_worker_start(domain, NULL, &worker));
-	must(reap_spawn(worker, back, NULL, &pong));
-	must(reap_spawn(worker, all, NULL, &context));
-	ready(context);
-	must(reap_wait(context, 0, NULL));
-	must(reap_context_destroy(pong, 0));
-	must(reap_wait(pong, 0, NULL));
-	must(reap_worker_stop(worker));
-	must(reap_domain_destroy(domain, NULL, NULL));
-
-	if (json)
-		printf("{\"unit\": \"ns of process CPU time\", \"rounds\": %d, \"figures\": [", rounds);
-	for (int i = 0; i < FIGURES; i++) {
-		double *v = sample[i], median, of_calibration;
-
-		qsort(v, (size_t)rounds, sizeof(*v), by_value);
-		median = v[rounds / 2];
-		of_calibration = median / sample[CALIBRATION][rounds / 2];	/* sorted first */
-		if (json)
-			printf("%s\n {\"name\": \"%s\", \"median\": %.3f, \"min\": %.3f, \"max\": %.3f, \"of_calibration\": %.2f}",
-			    i > 0 ? "," : "", figures[i].name, median, v[0], v[rounds - 1], of_calibration);
-		else
-			printf("%-28s %8.2f ns  [%.2f-%.2f]  %7.1f x  %s\n", figures[i].name, median, v[0], v[rounds - 1],
-			    of_calibration, figures[i].what);
+	(void)figures_arguments(argc, argv, NULL, &all.rounds, &json);
+	must(reap_domain_create(&options, &domains[0]));
+	host.shares = false;
+	must(reap_domain_create(&options, &domains[1]));
+	for (int i = 0; i < SHAPES; i++) {
+		snprintf(all.of[SHAPES + i].name, sizeof(all.of[0].name), "shared: %s", all.of[i].name);
+		all.of[SHAPES + i].what = all.of[i].what;
 	}
-	if (json)
-		printf("\n]}\n");
+	for (int round = -1; round < all.rounds; round++) {	/* the first one warms up */
+		all.addition[round < 0 ? 0 : round] = time_addition();
+		for (int d = 0; d < 2; d++) {
+			measure_all(domains[d], sample);
+			for (int i = 0; i < SHAPES; i++)
+				all.of[d * SHAPES + i].cpu[round < 0 ? 0 : round] = sample[i];
+		}
+	}
+	for (int d = 0; d < 2; d++)
+		must(reap_domain_destroy(domains[d], NULL, NULL));
+	figures_show(&all, json);
 	return 0;
 }
