@@ -256,6 +256,26 @@ reap__depot_shed_all(struct reap__depot *depot)
 	return bytes + reap__slab_sweep(depot);
 }
 
+/* Whole batches from the newest side, at least `least' stacks if there are so many: no walk to the oldest. */
+static void
+shed_newest(struct reap__depot *depot, struct reap__stack_class *class, uint64_t least)
+{
+	struct reap__slab_round round;
+	struct reap__stack *s;
+	uint64_t n = 0;
+
+	reap__slab_round_begin(&round);
+	while (n < least && class->warm != NULL) {
+		s = class->warm;
+		class->warm = s->batch;
+		took(depot, class, s->count);
+		n += s->count;
+		for (; s != NULL; s = s->next)
+			reap__slab_free(&round, depot, s, true);
+	}
+	(void)reap__slab_round_finish(&round, depot);
+}
+
 /* Shed the class's oldest until `target' bytes are warm, or the class is empty. */
 static void
 shed_to(struct reap__depot *depot, struct reap__stack_class *class, uint64_t target)
@@ -293,9 +313,11 @@ reap__stack_settle_cold(struct reap__depot *depot)
 	if (depot->warm > depot->cap) {
 		uint64_t n = (depot->warm - depot->cap + class->size - 1) / class->size;
 
+		/* Far above the cap, as after a burst, it does not matter which ones stay; that each step costs the same does. */
 		if (n > SHED_MOST)
-			n = SHED_MOST;
-		(void)reap__depot_shed(depot, class, n < class->nwarm ? class->nwarm - n : 0);
+			shed_newest(depot, class, SHED_MOST);
+		else
+			(void)reap__depot_shed(depot, class, n < class->nwarm ? class->nwarm - n : 0);
 	}
 	REAP_STORE_RELAXED(&depot->over, depot->warm > depot->cap && class->nwarm != 0);	/* no order: a hint */
 	reap__depot_unlock(depot);
