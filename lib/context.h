@@ -36,7 +36,8 @@ enum reap__claim {
 	REAP__ZOMBIE,		/* exited, its parent's to collect */
 	REAP__ADOPTED,		/* its adopter's to reap, now or when it ends */
 	REAP__ORPHANED,		/* the same, because its parent ended first */
-	REAP__REAPED		/* collected; the descriptor stays for a holder, a list or a child */
+	REAP__REAPED,		/* collected; the descriptor stays for a holder, a list or a child */
+	REAP__DOOMED		/* CLAIMED, and it has ended: its collector cannot take the claim back */
 };
 
 /*

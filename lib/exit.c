@@ -84,9 +84,17 @@ reap__bequeath(struct reap_context *context, struct reap__told *told)
 		}
 		reap__share_words(context);
 	}
-	while (REAP__CLAIM_STATE(claim) == REAP__LIVE) {
+	while (REAP__CLAIM_STATE(claim) == REAP__LIVE || REAP__CLAIM_STATE(claim) == REAP__CLAIMED) {
 		bool unwanted = parent != NULL && (reap__flags(parent) & REAP__NO_ZOMBIES) != 0;
 
+		if (REAP__CLAIM_STATE(claim) == REAP__CLAIMED) {
+			/* The collector sleeps on the completion, or will look at it; unless it is about to take its claim back,
+			 * see unclaim_live(): one transition decides.  A private one's collector is here, and does not. */
+			if (reap__private(reap__flags(context)) ||
+			    REAP_CAS_ACQ_REL(&context->claim, &claim, REAP__CLAIM(generation, REAP__DOOMED)))
+				return;
+			continue;
+		}
 		/* Release: pairs with the acquire of the collector that claims it now. */
 		if (!REAP_CAS_ACQ_REL(&context->claim, &claim, unwanted ? adopted : zombie))
 			continue;
@@ -113,7 +121,6 @@ reap__bequeath(struct reap_context *context, struct reap__told *told)
 	}
 	if (reap__adopted(claim))
 		tell(told, reap__to_adopter(context));
-	/* CLAIMED: the collector sleeps on the completion, or will look at it. */
 }
 
 /* A parent ends: what it has not collected goes to the adopter, what still lives will find the inbox closed. */

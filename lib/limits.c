@@ -50,19 +50,17 @@ take_own(struct reap_worker *worker)
 	return true;
 }
 
-/* All that the workers hold goes back to the pool. */
+/* All that the workers hold goes back to the pool.  Under the domain's lock. */
 static void
 recall(struct reap_domain *domain, struct reap_worker *worker)
 {
 	REAP__COUNT(domain, worker, recalls);
-	pthread_mutex_lock(&domain->lock);
 	for (struct reap_worker *other = domain->workers; other != NULL; other = other->next) {
 		/* pairs with take_own(): each credit is taken once. */
 		uint32_t credits = REAP_XCHG_ACQ_REL(&other->credits, 0);
 
 		(void)REAP_ADD_RELAXED(&domain->credits, credits);
 	}
-	pthread_mutex_unlock(&domain->lock);
 }
 
 int
@@ -72,6 +70,8 @@ reap__limit_take(struct reap_domain *domain, struct reap_worker *worker, bool pr
 
 	if (worker != NULL && take_own(worker))
 		return 0;
+	/* Credits that move between the pool and a worker do so under the lock: whoever recalls finds all of them. */
+	pthread_mutex_lock(&domain->lock);
 	got = draw(domain, worker != NULL ? batch_of(domain) : 1, domain->reserve);
 	if (got == 0) {
 		recall(domain, worker);
@@ -79,13 +79,13 @@ reap__limit_take(struct reap_domain *domain, struct reap_worker *worker, bool pr
 		if (got == 0 && privileged)
 			got = draw(domain, 1, 0);
 	}
-	if (got == 0) {
-		REAP__COUNT(domain, worker, limit_hits);
-		return -EAGAIN;
-	}
 	if (got > 1)
 		(void)REAP_ADD_RELAXED(&worker->credits, got - 1);
-	return 0;
+	pthread_mutex_unlock(&domain->lock);
+	if (got != 0)
+		return 0;
+	REAP__COUNT(domain, worker, limit_hits);
+	return -EAGAIN;
 }
 
 void
@@ -97,11 +97,14 @@ reap__limit_return(struct reap_domain *domain, struct reap_worker *worker)
 		return;
 	}
 	if (REAP_ADD_RELAXED(&worker->credits, 1) > 2 * batch_of(domain)) {
-		uint32_t surplus = batch_of(domain), have = REAP_LOAD_RELAXED(&worker->credits);
+		uint32_t surplus = batch_of(domain), have;
 
+		pthread_mutex_lock(&domain->lock);
+		have = REAP_LOAD_RELAXED(&worker->credits);
 		/* A recall may have been faster: then there is no surplus.  pairs with recall() */
 		if (have >= surplus && REAP_CAS_ACQ_REL(&worker->credits, &have, have - surplus))
 			(void)REAP_ADD_RELAXED(&domain->credits, surplus);
+		pthread_mutex_unlock(&domain->lock);
 	}
 }
 
@@ -109,5 +112,7 @@ void
 reap__limit_donate(struct reap_worker *worker)
 {
 	/* pairs with recall(): whoever is first moves them. */
+	pthread_mutex_lock(&worker->domain->lock);
 	(void)REAP_ADD_RELAXED(&worker->domain->credits, REAP_XCHG_ACQ_REL(&worker->credits, 0));
+	pthread_mutex_unlock(&worker->domain->lock);
 }

@@ -62,7 +62,7 @@ claim(struct reap_context *context, uint64_t generation, struct reap_context *se
 	if (reap__private(reap__flags(context)) && generation == 0) {
 		/* Ours, and of this worker: nobody else can reach it. */
 		if (REAP__CLAIM_STATE(word) != REAP__LIVE && REAP__CLAIM_STATE(word) != REAP__ZOMBIE)
-			return REAP__CLAIM_STATE(word) == REAP__CLAIMED ? -EBUSY : -ECHILD;
+			return REAP__CLAIM_STATE(word) == REAP__CLAIMED || REAP__CLAIM_STATE(word) == REAP__DOOMED ? -EBUSY : -ECHILD;
 		if (REAP__CLAIM_STATE(word) == REAP__LIVE)
 			REAP_STORE_RELAXED(&context->prev, self);
 		REAP_STORE_RELAXED(&context->claim, REAP__CLAIM(REAP__CLAIM_GENERATION(word), REAP__CLAIMED));
@@ -88,6 +88,7 @@ claim(struct reap_context *context, uint64_t generation, struct reap_context *se
 			}
 			continue;
 		case REAP__CLAIMED:
+		case REAP__DOOMED:
 			return -EBUSY;
 		default:
 			return generation != 0 ? -ESRCH : -ECHILD;
@@ -95,15 +96,18 @@ claim(struct reap_context *context, uint64_t generation, struct reap_context *se
 	}
 }
 
-/* Nothing came of it: as it was.  The context has not exited: whoever could run it is us, or sleeps because of us. */
-static void
+/*
+ * Nothing came of it: as it was.  False: the context has ended meanwhile, because another one on the circle gave up as well, and
+ * left itself to us.
+ */
+static bool
 unclaim_live(struct reap_context *context)
 {
-	uint64_t word = REAP_LOAD_RELAXED(&context->claim);
+	uint64_t word = REAP__CLAIM(REAP__CLAIM_GENERATION(REAP_LOAD_RELAXED(&context->claim)), REAP__CLAIMED);
 
 	REAP_STORE_RELAXED(&context->prev, NULL);	/* said anew by the next claimer, see waits_for_us() */
 	/* Release: pairs with the acquire of the next claimer, and of the exit. */
-	REAP_STORE_RELEASE(&context->claim, REAP__CLAIM(REAP__CLAIM_GENERATION(word), REAP__LIVE));
+	return REAP_CAS_ACQ_REL(&context->claim, &word, REAP__CLAIM(REAP__CLAIM_GENERATION(word), REAP__LIVE));
 }
 
 /* By the parent, after a peek: a zombie that the next wait finds. */
@@ -120,6 +124,8 @@ unclaim_dead(struct reap_context *context, struct reap_context *parent)
 	REAP_STORE_RELEASE(&context->claim, REAP__CLAIM(REAP__CLAIM_GENERATION(word), REAP__ZOMBIE));
 }
 
+static int	meet(struct reap_worker *, struct reap_context *, struct reap_context *self, unsigned flags, struct reap_result *);
+
 /* The barrier is behind us, or it came to nothing. */
 static int
 finish(struct reap_worker *worker, struct reap_context *context, struct reap_context *self, unsigned flags,
@@ -127,10 +133,8 @@ finish(struct reap_worker *worker, struct reap_context *context, struct reap_con
 {
 	bool parent = self != NULL && context->parent == self;
 
-	if (REAP_UNLIKELY(error != 0)) {
-		unclaim_live(context);
-		return error;
-	}
+	if (REAP_UNLIKELY(error != 0))
+		return unclaim_live(context) ? error : meet(worker, context, self, flags, result);
 	if (flags & REAP_PEEK) {
 		if (result != NULL) {
 			/* It lives on, and with this its name is out. */
@@ -147,14 +151,12 @@ finish(struct reap_worker *worker, struct reap_context *context, struct reap_con
 	return 0;
 }
 
-/* The context is back from its sleep, on whatever worker. */
+/* The context is back from its sleep, on whatever worker, and has landed. */
 static int
-woken(struct reap_worker *worker, void *arg)
+awake(struct reap_context *self)
 {
-	struct reap_context	*self = arg;
-	struct reap__live	*live = self->live;
+	struct reap__live *live = self->live;
 
-	reap__landed(worker);	/* the second time does nothing */
 	live->young.sleep = NULL;
 	/* An early notification readies us before the post: look, and sleep again. */
 	while (REAP_UNLIKELY(!reap_completion_posted(live->waits.done)) && live->waits.error != -EBUSY)
@@ -165,6 +167,13 @@ woken(struct reap_worker *worker, void *arg)
 }
 
 static int
+woken(struct reap_worker *worker, void *arg)
+{
+	reap__landed(worker);
+	return awake(arg);
+}
+
+static int
 plainly_woken(struct reap_worker *worker, void *arg)
 {
 	struct reap_context	*self = arg;
@@ -172,7 +181,7 @@ plainly_woken(struct reap_worker *worker, void *arg)
 
 	reap__landed(worker);
 	if (REAP_UNLIKELY(!reap__collects_plainly(live->target)))
-		return woken(worker, self);	/* named, or a parent itself, meanwhile */
+		return awake(self);	/* named, or a parent itself, meanwhile */
 	live->young.claimed = NULL;
 	live->young.sleep = NULL;
 	return reap__plain_collect(worker, self, live->target, live->result);
@@ -211,6 +220,13 @@ barrier(struct reap_worker *worker, struct reap_context *context, struct reap_co
 	return reap__leave(worker, reap__to_sleep(worker, &live->waits), woken, self);
 }
 
+static int
+meet(struct reap_worker *worker, struct reap_context *context, struct reap_context *self, unsigned flags,
+    struct reap_result *result)
+{
+	return barrier(worker, context, self, flags, result);
+}
+
 static __attribute__((noinline)) int
 wait_cold(struct reap_context *child, unsigned flags, struct reap_result *result)
 {
@@ -230,7 +246,8 @@ wait_cold(struct reap_context *child, unsigned flags, struct reap_result *result
 	if (flags & REAP_NOHANG && !reap_completion_posted(&child->done)) {
 		enum reap__claim state = REAP__CLAIM_STATE(REAP_LOAD_RELAXED(&child->claim));
 
-		return state == REAP__CLAIMED ? -EBUSY : state == REAP__ADOPTED || state == REAP__ORPHANED ? -ECHILD : -EAGAIN;
+		return state == REAP__CLAIMED || state == REAP__DOOMED ? -EBUSY :
+		    state == REAP__ADOPTED || state == REAP__ORPHANED ? -ECHILD : -EAGAIN;
 	}
 	error = claim(child, 0, self);
 	if (error != 0)
@@ -297,6 +314,7 @@ reap_join(struct reap_handle handle, unsigned flags, struct reap_result *result)
 		case REAP__ZOMBIE:
 			return -EAGAIN;
 		case REAP__CLAIMED:
+		case REAP__DOOMED:
 			return -EBUSY;
 		default:
 			return -ESRCH;
@@ -495,7 +513,7 @@ reap_detach(struct reap_handle handle)
 		/* Nothing is left to give away, and only its collector may take it off its parent's list: be that. */
 		error = reap_join(handle, 0, NULL);
 	} else
-		error = REAP__CLAIM_STATE(word) == REAP__CLAIMED ? -EBUSY : -ESRCH;
+		error = REAP__CLAIM_STATE(word) == REAP__CLAIMED || REAP__CLAIM_STATE(word) == REAP__DOOMED ? -EBUSY : -ESRCH;
 	reap__ref_add(reap_worker_self(), context, (uint64_t)-1);
 	if (sleeper != NULL)
 		sleeper->ready(sleeper);
