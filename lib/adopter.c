@@ -79,6 +79,7 @@ reap__adopter_name(struct reap_context *context, struct reap_adopter *adopter)
 	} else {
 		reap__adopter_ref(adopter);
 		context->adopter = adopter;
+		reap__not_plain(context);
 		reap__set_flags(context, REAP__SUB_ADOPTED);
 	}
 	if (old != NULL)
