@@ -37,8 +37,8 @@ waits_for_us(const struct reap_context *self, const struct reap_context *target)
 		const struct reap_context *claimer;
 
 		/* Acquire: pairs with the release in claim(): the claimer of this very claim is read next.  Of those who close a
-		 * cycle at the same moment each has claimed before it looks, by a full read-modify-write, so the last one sees
-		 * all other claims; who made them may have yet to be said. */
+		 * cycle at the same moment each has claimed before it looks, a fence in between, so the last one sees all other
+		 * claims; who made them may have yet to be said. */
 		if ((reap__flags(self) & (REAP__BASE | REAP__EXITED)) != 0)
 			return false;
 		do
@@ -196,8 +196,13 @@ barrier(struct reap_worker *worker, struct reap_context *context, struct reap_co
 
 	if (reap_completion_posted(&context->done))
 		return finish(worker, context, self, flags, result, 0);
-	if (self != NULL && !(reap__flags(context) & REAP__EXITED) && (context == self || waits_for_us(self, context)))
-		return finish(worker, context, self, flags, result, -EDEADLK);
+	if (self != NULL && !(reap__flags(context) & REAP__EXITED)) {
+		/* pairs with itself: two who close a circle have each claimed before they look (store buffering). */
+		if (!reap__private(reap__flags(context)))
+			REAP_FENCE_SEQ_CST();
+		if (context == self || waits_for_us(self, context))
+			return finish(worker, context, self, flags, result, -EDEADLK);
+	}
 	if (REAP_UNLIKELY(self == NULL || self->flags & REAP__BASE || !worker->domain->hosted)) {
 		struct reap__sleep sleep = { .done = &context->done, .whose = context };
 		int error;
