@@ -293,10 +293,8 @@ reap_context_share(struct reap_context *context)
 
 	if (flags & (REAP__PINNED | REAP__BASE))
 		return -EPERM;
-	if (!(flags & REAP__BOUND))
-		return 0;
-	if (context->live == NULL)
-		return 0;	/* dead, and thin: nobody will run it */
+	if ((flags & (REAP__BOUND | REAP__EXITED)) != REAP__BOUND)
+		return 0;	/* nobody will run a dead one; its exit has taken it off the worker's count */
 	if (context->live->young.private_kids != 0)
 		return -EBUSY;
 	if (reap__private(flags))

@@ -118,6 +118,7 @@ unclaim_dead(struct reap_context *context, struct reap_context *parent)
 
 	if (!(reap__flags(context) & REAP__LISTED)) {
 		reap__set_flags(context, REAP__LISTED);
+		reap__inbox_take(&parent->inbox);	/* those who ended before it come before it */
 		reap__inbox_append(&parent->inbox, context);
 	}
 	/* Release: pairs with the acquire of the next claimer. */

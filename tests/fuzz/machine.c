@@ -661,7 +661,7 @@ domain_open(void)
 static int
 create(const struct plan *plan)
 {
-	int			 x = model.nlives - 1, ret;	/* if it succeeds */
+	int			 x = plan->k, ret;
 	struct reap_context	*context;
 	struct reap_context_options options = {
 		.size = sizeof(options), .entry = body, .arg = (void *)(intptr_t)x, .user = (void *)(intptr_t)(x + 1),
@@ -902,9 +902,9 @@ act(const struct plan *plan)
 		returned(plan, ret);
 		if (ret == 0) {
 			m.worker[plan->thread] = self;
-			m.context[model.nlives - 1] = reap_worker_base(self);
-			m.handle[model.nlives - 1] = (struct reap_handle){ 0, 0 };
-			reap_context_set_user(reap_worker_base(self), (void *)(intptr_t)model.nlives);
+			m.context[plan->k] = reap_worker_base(self);
+			m.handle[plan->k] = (struct reap_handle){ 0, 0 };
+			reap_context_set_user(reap_worker_base(self), (void *)(intptr_t)(plan->k + 1));
 		}
 		break;
 	case OP_STOP:

@@ -1353,7 +1353,7 @@ share(int x)
 
 	if (l->pinned || l->base != NOBODY)
 		return -EPERM;
-	if (!l->bound)
+	if (!l->bound || l->exited)
 		return 0;
 	if (l->private_kids != 0)
 		return -EBUSY;
@@ -1454,6 +1454,7 @@ on_the_spot(struct plan *plan, enum flow *flow)
 		dequeue(plan->x);
 	switch (plan->op) {
 	case OP_CREATE:
+		plan->k = model.nlives;
 		return create(plan);
 	case OP_READY:
 		LIFE(plan->x)->queued = true;
@@ -1576,7 +1577,7 @@ on_the_spot(struct plan *plan, enum flow *flow)
 	case OP_START:
 		if (w->on)
 			return -EBUSY;
-		(void)start(plan->thread);
+		plan->k = start(plan->thread);
 		return 0;
 	case OP_STOP:
 		return stop(plan->thread);

@@ -211,7 +211,7 @@ struct plan {
 	int	 thread, actor;	/* who does it; actor NOBODY: the thread, which is no worker */
 	bool	 idle;		/* within the host's idle() */
 	int	 x;		/* a context */
-	int	 k;		/* an adopter, a group, a thread, a number */
+	int	 k;		/* an adopter, a group, a thread, the number of who is made */
 	int	 l;		/* an heir */
 	unsigned flags;
 	intptr_t v;		/* a status, a budget, a time */
