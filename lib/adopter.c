@@ -163,6 +163,8 @@ reap__adopter_free_stack(struct reap_domain *domain, struct reap_worker *worker,
 	if (dead != NULL) {
 		told = dead->live->told;
 		reap__san_context_destroy(REAP__SAN(dead->live));
+		if (stack->kind == REAP__STACK_SHELVABLE || stack->kind == REAP__STACK_POOL)
+			reap__san_nobodys(stack->lo, (size_t)(stack->top - stack->lo));
 		dead->live = NULL;
 		dead->stack = NULL;
 	}

@@ -39,6 +39,8 @@ give_up_stack(struct reap_domain *domain, struct reap_worker *worker, struct rea
     struct reap__stack *stack, enum reap_payer payer)
 {
 	reap__san_context_destroy(REAP__SAN(context->live));
+	if (stack->kind == REAP__STACK_SHELVABLE || stack->kind == REAP__STACK_POOL)
+		reap__san_nobodys(stack->lo, (size_t)(stack->top - stack->lo));
 	context->live = NULL;
 	context->stack = NULL;
 	reap__stack_put(&domain->depot, worker != NULL ? &worker->cache : NULL, stack);

@@ -28,6 +28,7 @@ generation_next(struct reap_domain *domain, struct reap_worker *worker)
 uint64_t
 reap__context_init(struct reap_domain *domain, struct reap_worker *worker, struct reap_context *context, uint32_t flags)
 {
+	REAP__SAN_DESCRIPTOR(context, reap__san_taken);
 	context->sp = NULL;
 	reap_completion_init(&context->done);
 	REAP_STORE_RELAXED(&context->flags, flags);

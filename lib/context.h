@@ -237,6 +237,16 @@ reap__domain_of(const struct reap_context *context)
 	return ((struct reap__descriptors *)((uintptr_t)context & ~(uintptr_t)(REAP__SLAB_SIZE - 1)))->domain;
 }
 
+/*
+ * On a free list: who has a stale handle may still read the words from `done' to `flags', to be told by the claim that they are
+ * nobody's; `next' links the list.  The rest is not touched.
+ */
+#define REAP__SAN_DESCRIPTOR(context, what) do {							\
+	what(&(context)->sp, sizeof((context)->sp));							\
+	what(&(context)->live, offsetof(struct reap_context, next) - offsetof(struct reap_context, live)); \
+	what(&(context)->prev, sizeof(*(context)) - offsetof(struct reap_context, prev));		\
+} while (0)
+
 static inline struct reap_context *
 reap__context_of(struct reap_completion *done)
 {

@@ -64,6 +64,7 @@ reap__ended(struct reap_worker *worker, struct reap_context *context, struct rea
 	if (policy == REAP_POLICY_SUCCESSOR && worker != NULL && worker->domain == domain &&
 	    !(context->flags & REAP__BORROWED) && reap__stack_shelvable(stack)) {
 		reap__san_context_destroy(REAP__SAN(context->live));
+		reap__san_nobodys(stack->lo, (size_t)(stack->top - stack->lo));
 		context->live = NULL;
 		context->stack = NULL;
 		reap__stack_shelve(&worker->cache, stack);
@@ -71,6 +72,7 @@ reap__ended(struct reap_worker *worker, struct reap_context *context, struct rea
 	} else if (policy == REAP_POLICY_ADOPTER && !adopted && !(context->flags & REAP__BORROWED)) {
 		/* The parent collects a thin zombie.  What is the adopter's anyhow goes to it whole. */
 		reap__san_context_destroy(REAP__SAN(context->live));
+		reap__san_nobodys(stack->lo, (size_t)(stack->top - stack->lo));
 		context->live = NULL;
 		context->stack = NULL;
 		REAP_STORE_RELAXED(&stack->owner, NULL);

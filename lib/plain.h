@@ -59,6 +59,7 @@ reap__plain_spawn(struct reap_worker *worker, reap_entry *entry, void *arg, stru
 	worker->ndescriptors--;
 	(void)reap__stack_cache_pop(&worker->cache);
 
+	REAP__SAN_DESCRIPTOR(context, reap__san_taken);
 	reap__san_plain_reuse(stack->lo, (size_t)(stack->top - stack->lo));
 	live = reap__live_of(stack);
 	live->entry = entry;
@@ -155,6 +156,7 @@ reap__plain_landing(struct reap_worker *worker, struct reap_context *context)
 		struct reap__stack *stack = context->stack;
 
 		reap__san_plain_destroy(REAP__SAN(context->live));
+		reap__san_nobodys(stack->lo, (size_t)(stack->top - stack->lo));
 		context->live = NULL;
 		context->stack = NULL;
 		reap__stack_cache_push(&worker->cache, stack);
@@ -234,6 +236,7 @@ reap__plain_collect(struct reap_worker *worker, struct reap_context *parent, str
 	parent->live->young.private_kids--;
 	if (stack != NULL) {
 		reap__san_plain_destroy(REAP__SAN(child->live));
+		reap__san_nobodys(stack->lo, (size_t)(stack->top - stack->lo));
 		child->live = NULL;
 		child->stack = NULL;
 		REAP__COUNT(worker->domain, worker, ledger[REAP_PAYER_PARENT].stacks);
@@ -247,6 +250,7 @@ reap__plain_collect(struct reap_worker *worker, struct reap_context *parent, str
 	REAP__COUNT(worker->domain, worker, ledger[REAP_PAYER_PARENT].contexts);
 	REAP_STORE_RELAXED(&child->flags, 0);	/* clean */
 	REAP_STORE_RELAXED(&child->claim, 0);	/* FREE, as in reap__descriptor_free() */
+	REAP__SAN_DESCRIPTOR(child, reap__san_nobodys);
 	child->next = worker->descriptors;
 	worker->descriptors = child;
 	if (REAP_UNLIKELY(rest | (++worker->ndescriptors > REAP__DESCRIPTORS_KEPT)))

@@ -11,6 +11,7 @@
  *	reap__san_context_create  once the stack is the context's; its state may lie on that stack
  *	reap__san_before_switch	last before reap_md_swap() or reap_md_jump(), in the very function that calls it
  *	reap__san_landed	first after reap_md_swap(), and first in the entry function
+ *	reap__san_nobodys, reap__san_taken  the library's own memory goes onto a free list, and comes from there
  *	reap__san_context_destroy  off the CPU and never to run again: before the stack goes to anybody else, be it a cache,
  *				the system or the embedder.  What is on it, the state included, is void from then on
  *
@@ -68,6 +69,10 @@
 #include <valgrind/memcheck.h>
 #else
 #define REAP__VALGRIND	0
+#endif
+
+#ifndef REAP_CHECKS
+#define REAP_CHECKS	0
 #endif
 
 #define REAP__SAN_ON	(REAP__ASAN || REAP__LSAN || REAP__TSAN || REAP__MSAN || REAP__VALGRIND)
@@ -164,6 +169,47 @@ reap__san_stack_reuse(const void *lo, size_t size)
 #endif
 	(void)lo;
 	(void)size;
+}
+
+/*
+ * Memory of the library's that is nobody's for now: a touch is an error until reap__san_taken().  For valgrind with checks=full
+ * only, since the question whether it runs would be one more in every life.
+ */
+REAP__SAN_INLINE void
+reap__san_nobodys(const void *at, size_t size)
+{
+#if REAP__ASAN
+	__asan_poison_memory_region(at, size);
+#elif REAP__VALGRIND && REAP_CHECKS >= 2
+	if (reap__san_watched())
+		(void)VALGRIND_MAKE_MEM_NOACCESS(at, size);
+#endif
+	(void)at;
+	(void)size;
+}
+
+REAP__SAN_INLINE void
+reap__san_taken(const void *at, size_t size)
+{
+#if REAP__ASAN
+	__asan_unpoison_memory_region(at, size);
+#elif REAP__VALGRIND && REAP_CHECKS >= 2
+	if (reap__san_watched())
+		(void)VALGRIND_MAKE_MEM_UNDEFINED(at, size);
+#endif
+	(void)at;
+	(void)size;
+}
+
+/* The same, and it reads as zero by means that valgrind does not see. */
+REAP__SAN_INLINE void
+reap__san_zeroed(const void *at, size_t size)
+{
+	reap__san_taken(at, size);
+#if REAP__VALGRIND && REAP_CHECKS >= 2
+	if (reap__san_watched())
+		(void)VALGRIND_MAKE_MEM_DEFINED(at, size);
+#endif
 }
 
 REAP__SAN_INLINE void

@@ -132,7 +132,10 @@ reap_worker_start(struct reap_domain *domain, void *user, struct reap_worker **o
 	worker->domain = domain;
 	worker->user = user;
 	base = reap__descriptor_get(domain, worker);
-	if (base == NULL) {
+	if (base == NULL || reap__thread_watch(worker) != 0) {
+		if (base != NULL)
+			reap__descriptor_put(domain, NULL, base);
+		reap__descriptor_donate(worker);
 		free(worker);
 		return -ENOMEM;
 	}
@@ -191,6 +194,7 @@ reap_worker_stop(struct reap_worker *worker)
 	reap__counters_add(&domain->count, &worker->count);
 	pthread_mutex_unlock(&domain->lock);
 	reap__here = NULL;
+	(void)reap__thread_watch(NULL);
 	free(worker);
 	return 0;
 }

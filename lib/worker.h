@@ -56,6 +56,7 @@ struct reap_worker {
 	void			*user;			/* constant */
 	struct reap__live	 base_live;
 	struct reap_worker	*next;			/* the domain's workers; under its lock */
+	bool			 ending;		/* its thread ends, and has asked once; itself only */
 };
 
 struct reap__reaper;
@@ -186,6 +187,7 @@ reap__descriptor_free(struct reap_domain *domain, struct reap_worker *worker, st
 		reap__adopter_unref(context->adopter);
 	/* FREE, with no generation: a stale handle finds nothing that it could match [12]. */
 	REAP_STORE_RELAXED(&context->claim, 0);
+	REAP__SAN_DESCRIPTOR(context, reap__san_nobodys);
 	reap__descriptor_put(domain, worker != NULL && worker->domain == domain ? worker : NULL, context);
 }
 
@@ -196,6 +198,9 @@ reap__descriptor_surplus(struct reap_worker *worker)
 	if (REAP_UNLIKELY(worker->ndescriptors > REAP__DESCRIPTORS_KEPT))
 		reap__descriptor_hand_on(worker);
 }
+
+/* thread_exit.c */
+int	reap__thread_watch(struct reap_worker *worker);
 
 /* limits.c */
 int	reap__limit_take(struct reap_domain *domain, struct reap_worker *worker, bool privileged);

@@ -10,9 +10,20 @@
  *	park    the caller sleeps: the landing publishes it where a waker will find it, once it is off the CPU
  *	exit    the caller is dead: the landing posts its completion (context.h)
  *
- * After anything that may suspend, errno, thread-local variables and the C++ exception in flight are those of the thread that the
- * caller is on now.  So a context must not switch inside a C++ catch block, or its host saves and restores __cxa_get_globals()
- * in on_switch() and after_switch().  pthread_exit() and cancellation end the worker's thread, not the context.
+ * After anything that may suspend, errno, thread-local variables, the handlers of pthread_cleanup_push() and the C++ exceptions
+ * that are being handled are those of the thread that the caller is on now.  So a context must not switch between
+ * pthread_cleanup_push() and pthread_cleanup_pop(); nor inside a C++ catch block, nor in a destructor that an exception runs,
+ * unless its host keeps what __cxa_get_globals() points to for each context, by on_switch().
+ *
+ * What ends more than a context, or leaves it in another way than by reap_exit():
+ *	pthread_exit(),	end the thread.  Inside a context that aborts ("thread-exit"), after the context's own frames have been
+ *	cancellation	unwound.  Elsewhere it aborts, as a return from the thread's first function does, unless reap_worker_stop()
+ *			has been called when the destructors of the thread's keys have run ("stop-missing").  Inside a call of the
+ *			library, idle() included, a thread must not be cancelled.
+ *	exit()		ends the process, as anywhere: its handlers run on the stack of the context.
+ *	C++ exceptions	that no handler of the context catches call std::terminate().
+ *	longjmp()	within a context is as within a thread, whatever has been switched to and from in between.  Out of it is
+ *			undefined, and found by "stop-from-base" or "thread-exit" if by nothing before.
  */
 #ifndef REAP_WORKER_H
 #define REAP_WORKER_H
@@ -26,10 +37,11 @@ REAP_BEGIN_DECLS
  * reap_worker_start -- the calling OS thread becomes a worker; what it runs now is the worker's base context.
  *
  *   context    An OS thread that is no worker.
- *   ownership  *worker is the thread's until reap_worker_stop().  `user' is the host's (reap_worker_user()).
+ *   ownership  *worker is the thread's until reap_worker_stop(), without which it may not end.  `user' is the host's
+ *              (reap_worker_user()).
  *   ordering   None.
  *   cost       Allocates.
- *   returns    0; -EINVAL; -EBUSY: this thread is a worker already; -ENOMEM.
+ *   returns    0; -EINVAL; -EBUSY: this thread is a worker already; -ENOMEM: also if no key of pthread_key_create(3) is left.
  */
 REAP_API int	reap_worker_start(struct reap_domain *domain, void *user, struct reap_worker **worker);
 

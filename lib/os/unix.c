@@ -11,6 +11,7 @@
 #include <reap/base.h>
 
 #include "os/os.h"
+#include "sanitize.h"
 
 #ifndef MAP_ANONYMOUS
 #define MAP_ANONYMOUS	MAP_ANON
@@ -64,6 +65,7 @@ reap__os_map(size_t size, void **base)
 int
 reap__os_unmap(void *base, size_t size)
 {
+	reap__san_taken(base, size);	/* by whoever maps there next */
 	return munmap(base, size) == 0 ? 0 : -errno;
 }
 

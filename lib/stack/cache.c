@@ -7,6 +7,7 @@
 #include <errno.h>
 
 #include "os/os.h"
+#include "sanitize.h"
 #include "stack/depot.h"
 #include "stack/size.h"
 #include "stack/slab.h"
@@ -204,6 +205,7 @@ wipe(char *lo, char *hi)
 static void
 scrub(struct reap__stack *s)
 {
+	reap__san_zeroed(s->lo, (size_t)(s->hi - s->lo));
 	if (reap__os_decommit(s->lo, (size_t)(s->hi - s->lo)) != 0 || !reap__os_decommit_zeroes())
 		wipe(s->lo, s->hi);
 }
