@@ -151,4 +151,14 @@ check_long(void)
 	return s != NULL && *s != '\0' && strcmp(s, "0") != 0;
 }
 
+/* Under a checker that takes its time (REAP_TEST_DIVIDE=N): the Nth part of a size, one at least. */
+static inline unsigned long
+check_divided(unsigned long size)
+{
+	const char *s = getenv("REAP_TEST_DIVIDE");
+	unsigned long n = s != NULL ? strtoul(s, NULL, 10) : 1;
+
+	return n <= 1 ? size : size / n > 0 ? size / n : 1;
+}
+
 #endif

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * alignment.c: entry gets the stack as the ABI has it, wherever the top is; making a context touches what it may and no more.
+ * alignment.c: entry gets the stack as the ABI has it, wherever the top is, and no register with something of the dead; making a
+ * context touches what it may and no more.
  */
 #include <stdalign.h>
 #include <stddef.h>
@@ -29,6 +30,10 @@ entry(void *pass)
 #ifdef __x86_64__
 	__asm__ volatile ("movaps %%xmm0, %0" : : "m" (local));
 	CHECK_EQ((sentinel_entry_sp + 8) % 16, 0);
+#ifndef REAP_MD_UCONTEXT
+	for (size_t i = 0; i < sizeof(sentinel_entry_reg) / sizeof(sentinel_entry_reg[0]); i++)
+		CHECK_EQ(sentinel_entry_reg[i], 0);	/* nothing of the dead, and the end of a walk along frame pointers */
+#endif
 #endif
 	entered++;
 	reap_md_jump(base, &context);

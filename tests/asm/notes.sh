@@ -29,7 +29,7 @@ visible=$("$readelf" -sW "$archive" | awk '$5 == "GLOBAL" && $7 != "UND" && $6 !
 bare=$("$readelf" -sW "$archive" | awk '$5 == "GLOBAL" && $7 != "UND" && ($4 != "FUNC" || $3 == 0) { print $8 }')
 [ -z "$bare" ] || fail "without type or size: $bare"
 hidden=$("$readelf" -sW "$archive" | awk '$5 == "GLOBAL" && $7 != "UND" { print $8 }' | sort | tr '\n' ' ')
-for symbol in reap_md_jump reap_md_swap; do
+for symbol in reap_md_jump reap_md_swap; do		# reap_md_make() may be inline
 	case " $hidden" in
 	*" $symbol "*) ;;
 	*) fail "$symbol is not defined" ;;

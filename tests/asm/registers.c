@@ -2,8 +2,8 @@
 /*
  * registers.c: what the ABI calls callee-saved survives every switch, and belongs to the context.
  *
- * Two contexts switch to each other a million times with other values in all registers each time, and with FP control words
- * that are equal, that differ, and that change.  MXCSR is read directly: fegetround() sees the x87 word alone.
+ * Two contexts switch to each other a million times, in every way there is, with other values in all registers each time, and with
+ * FP control words that are equal, that differ, and that change.  MXCSR is read directly: fegetround() sees the x87 word alone.
  */
 #include <stdio.h>
 
@@ -14,7 +14,10 @@
 #define STACK_SIZE	65536
 
 struct player {
+	uintptr_t	 slot;		/* first: not 0 when this player is to land, see reap_md_switch() */
+	unsigned	 due, landed;	/* landings since it left */
 	struct player	*other;
+	struct sentinel	 want;
 	void		*sp;
 	uint64_t	 id;
 	uint64_t	 turns;
@@ -22,7 +25,7 @@ struct player {
 	uint16_t	 x87cw;
 };
 
-static struct player player[2];
+static struct player player[2], nobody;
 static void *base;
 static _Alignas(64) char stack[2][STACK_SIZE];
 
@@ -79,12 +82,63 @@ static void inexact(void) { }
 static void control_set(struct player *me, uint64_t choice) { (void)me; (void)choice; }
 #endif
 
+#ifdef REAP_MD_TAIL
+
+/* Called from assembly, with the stack aligned; leaves nothing in the registers that a function may use. */
+static void
+called_from_assembly(void)
+{
+	CHECK_EQ((uintptr_t)__builtin_frame_address(0) % 16, 0);
+	__asm__ volatile (
+	    "mov $-1, %%eax; mov %%rax, %%rcx; mov %%rax, %%rdx; mov %%rax, %%rsi; mov %%rax, %%rdi;"
+	    "mov %%rax, %%r8; mov %%rax, %%r9; mov %%rax, %%r10; mov %%rax, %%r11"
+	    : : : "rax", "rcx", "rdx", "rsi", "rdi", "r8", "r9", "r10", "r11", "cc");
+}
+
+/* The library's landing.  The worker is whoever was resumed, its slot the first word. */
+void	reap__land(struct reap_worker *worker);
+void
+reap__land(struct reap_worker *worker)
+{
+	struct player *me = (struct player *)(void *)worker;
+
+	CHECK_EQ(me->slot, 1);
+	me->slot = 0;
+	me->landed++;
+	called_from_assembly();
+}
+
+static intptr_t
+after(struct reap_worker *worker, void *want)
+{
+	struct player *me = (struct player *)(void *)worker;
+
+	CHECK(me == &nobody || want == &me->want);
+	me->slot = 0;
+	called_from_assembly();
+	return (intptr_t)worker;
+}
+
+#endif
+
+static void *
+go(size_t way, void **save, void *to, void *pass)
+{
+	struct sentinel want, got;
+
+	sentinel_fill(&want, way);
+	pass = sentinel_swap(save, to, pass, &want, &got, sentinel_way(way).how);
+	CHECK_STR_EQ(sentinel_differ(&want, &got), NULL);
+	return pass;
+}
+
 /* In three parts: like the other (and like the base); each of its own; both change now and then. */
 static void
 play(void *pass)
 {
 	struct player *me = pass;
-	struct sentinel want, got;
+	struct sentinel got;
+	size_t way;
 
 	CHECK_EQ(mxcsr(), me->mxcsr);
 	CHECK_EQ(x87cw(), me->x87cw);
@@ -95,13 +149,19 @@ play(void *pass)
 			control_set(me, me->turns * (3 + me->id));
 		if (me->turns % (3 + me->id) == 0)
 			inexact();
-		sentinel_fill(&want, me->turns * 2 + me->id);
-		pass = sentinel_swap(&me->sp, me->other->sp, me->other, &want, &got);
+		/* Out of step, so that those who left in one way are resumed by those who leave in another. */
+		way = (me->turns / (2 + me->id)) % SENTINEL_WAYS;
+		me->other->due = (unsigned)(me->other->slot = me->turns % 5 < 2);
+		sentinel_fill(&me->want, me->turns * 2 + me->id);
+		pass = sentinel_swap(&me->sp, me->other->sp, me->other, &me->want, &got, sentinel_way(way).how);
 		CHECK(pass == me);
-		CHECK_STR_EQ(sentinel_differ(&want, &got), NULL);
+		CHECK_STR_EQ(sentinel_differ(&me->want, &got), NULL);
+		CHECK_EQ(me->landed, way == SENTINEL_SWITCH ? me->due : 0);
+		me->landed = 0;
 		CHECK_EQ(mxcsr(), me->mxcsr);
 		CHECK_EQ(x87cw(), me->x87cw);
 	}
+	me->other->due = (unsigned)(me->other->slot = 1);
 	if (me->other->turns < TURNS)
 		reap_md_jump(me->other->sp, me->other);
 	reap_md_jump(base, &base);
@@ -122,6 +182,7 @@ start(int i)
 #ifdef __x86_64__
 
 static uint16_t unmasked;
+static size_t by;		/* the way to leave */
 
 /* Must not trap here on what others have done: their flags are pending when it is switched to. */
 static void
@@ -131,9 +192,9 @@ sensitive(void *pass)
 		CHECK_EQ(x87cw(), unmasked);
 		__asm__ volatile ("fld1; fstp %%st(0); fwait" : : : "st");
 		if (i == 1)
-			reap_md_swap(&player[0].sp, player[1].sp, pass);
+			go(by, &player[0].sp, player[1].sp, pass);
 		else if (i == 0)
-			reap_md_swap(&player[0].sp, base, pass);
+			go(by, &player[0].sp, base, pass);
 	}
 	reap_md_jump(base, pass);
 }
@@ -150,18 +211,18 @@ flags_of_others(void)
 {
 	uint16_t masked = x87cw();
 
+	nobody.slot = 0;
 	unmasked = (uint16_t)(masked & ~X87_MASK_INEXACT);
 	__asm__ volatile ("fnclex; fldcw %0" : : "m" (unmasked));
 	player[0].sp = reap_md_make(stack[0] + STACK_SIZE, sensitive);
 	__asm__ volatile ("fldcw %0" : : "m" (masked));
 	player[1].sp = reap_md_make(stack[1] + STACK_SIZE, insensitive);
 	inexact();
-	reap_md_swap(&base, player[0].sp, NULL);
+	go(by, &base, player[0].sp, &nobody);
 	CHECK_EQ(x87cw(), masked);
 	inexact();
-	reap_md_swap(&base, player[0].sp, NULL);
+	go(by, &base, player[0].sp, &nobody);
 	CHECK_EQ(x87cw(), masked);
-	puts("pending x87 flags of one context do not trap in another");
 }
 
 #ifndef REAP_MD_UCONTEXT
@@ -173,7 +234,7 @@ flagged(void *pass)
 {
 	for (int i = 0; i < 2; i++) {
 		inexact();
-		reap_md_swap(&player[0].sp, base, pass);
+		go(by, &player[0].sp, base, pass);
 		flags_seen |= __builtin_ia32_stmxcsr() & 0x3f;
 	}
 	reap_md_jump(base, pass);
@@ -192,14 +253,13 @@ no_reload(void)
 {
 	player[0].sp = reap_md_make(stack[0] + STACK_SIZE, flagged);
 	player[1].sp = reap_md_make(stack[1] + STACK_SIZE, unflagged);
-	reap_md_swap(&base, player[0].sp, NULL);
+	go(by, &base, player[0].sp, &nobody);
 	CHECK((__builtin_ia32_stmxcsr() & 0x3f) != 0);
 	__builtin_ia32_ldmxcsr(mxcsr());
-	reap_md_swap(&base, player[0].sp, NULL);
+	go(by, &base, player[0].sp, &nobody);
 	CHECK_EQ(flags_seen, 0);
-	reap_md_swap(&base, player[1].sp, NULL);
+	go(by, &base, player[1].sp, &nobody);
 	CHECK_EQ(flags_seen, 0);
-	puts("sticky flags alone do not make a switch load MXCSR");
 }
 
 #else
@@ -217,18 +277,28 @@ main(void)
 	inexact();
 	my_mxcsr = mxcsr();
 	my_x87cw = x87cw();
+#ifdef REAP_MD_TAIL
+	sentinel_after = after;
+#endif
 	start(0);
 	start(1);
 	sentinel_fill(&want, UINT64_C(1) << 40);
-	CHECK(sentinel_swap(&base, player[0].sp, &player[0], &want, &got) == &base);
+	CHECK(sentinel_swap(&base, player[0].sp, &player[0], &want, &got, sentinel_way(SENTINEL_SWAP).how) == &base);
 	CHECK_STR_EQ(sentinel_differ(&want, &got), NULL);
 	CHECK_EQ(mxcsr(), my_mxcsr);
 	CHECK_EQ(x87cw(), my_x87cw);
 	CHECK_EQ(player[0].turns + player[1].turns, 2 * TURNS);
-	printf("%d switches: callee-saved registers, MXCSR and x87 control words, the word passed\n", 2 * TURNS);
+	printf("%d switches, %zu ways: callee-saved registers, MXCSR and x87 control words, the word passed\n", 2 * TURNS,
+	    SENTINEL_WAYS);
 #ifdef __x86_64__
-	flags_of_others();
-	no_reload();
+	for (by = 0; by < SENTINEL_WAYS; by++) {
+		flags_of_others();
+		no_reload();
+	}
+	puts("pending x87 flags of one context do not trap in another");
+#ifndef REAP_MD_UCONTEXT
+	puts("sticky flags alone do not make a switch load MXCSR");
+#endif
 #endif
 	return 0;
 }

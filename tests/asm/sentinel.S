@@ -49,8 +49,11 @@
 	push	%r8			/* got; aligns the stack */
 	.cfi_adjust_cfa_offset 8
 	mov	%rcx, %rax
+	mov	%r9, %r11		/* how */
+	mov	sentinel_after(%rip), %rcx
+	mov	%rax, %r8
 	FILL
-	call	reap_md_swap
+	call	*%r11
 	pop	%r8
 	.cfi_adjust_cfa_offset -8
 	mov	%rbx, 0(%r8)
@@ -87,23 +90,31 @@
 
 	FUNCTION sentinel_entry
 	mov	%rsp, sentinel_entry_sp(%rip)
+	mov	%rbp, sentinel_entry_reg+0(%rip)
+	mov	%r12, sentinel_entry_reg+8(%rip)
+	mov	%r13, sentinel_entry_reg+16(%rip)
+	mov	%r14, sentinel_entry_reg+24(%rip)
+	mov	%r15, sentinel_entry_reg+32(%rip)
 	movaps	%xmm0, -24(%rsp)	/* faults unless %rsp + 8 is a multiple of 16 */
 	jmp	*sentinel_entered(%rip)
 	.cfi_endproc
 	.size	sentinel_entry, . - sentinel_entry
 
+	.macro	VARIABLE name, size
+	.globl	\name
+	.hidden	\name
+	.type	\name, @object
+	.size	\name, \size
+\name:
+	.zero	\size
+	.endm
+
 	.bss
 	.p2align 3
-	.globl	sentinel_entry_sp, sentinel_entered
-	.hidden	sentinel_entry_sp, sentinel_entered
-	.type	sentinel_entry_sp, @object
-	.size	sentinel_entry_sp, 8
-sentinel_entry_sp:
-	.zero	8
-	.type	sentinel_entered, @object
-	.size	sentinel_entered, 8
-sentinel_entered:
-	.zero	8
+	VARIABLE sentinel_entry_sp, 8
+	VARIABLE sentinel_entry_reg, 40
+	VARIABLE sentinel_entered, 8
+	VARIABLE sentinel_after, 8
 
 #endif
 

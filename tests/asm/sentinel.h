@@ -10,6 +10,8 @@
 
 #include "arch/md.h"
 
+struct reap_worker;
+
 #define SENTINELS	6
 
 struct sentinel {
@@ -17,23 +19,55 @@ struct sentinel {
 	uint64_t sp;			/* x86-64: by sentinel_swap() and _jump(): %rsp before their CALL */
 };
 
+/* Every function of the machine layer that comes back: a function, so that a program that does not ask needs none of them. */
+struct sentinel_way {
+	void	(*how)(void);
+};
+
+static inline struct sentinel_way
+sentinel_way(size_t n)
+{
+#ifdef REAP_MD_TAIL
+	if (n == 1)
+		return (struct sentinel_way){ (void (*)(void))reap_md_switch };
+	if (n == 2)
+		return (struct sentinel_way){ (void (*)(void))reap_md_leave };
+#endif
+	(void)n;
+	return (struct sentinel_way){ (void (*)(void))reap_md_swap };
+}
+
+#ifdef REAP_MD_TAIL
+#define SENTINEL_WAYS	((size_t)3)
+#else
+#define SENTINEL_WAYS	((size_t)1)
+#endif
+#define SENTINEL_SWAP	0u
+#define SENTINEL_SWITCH	1u
+#define SENTINEL_LEAVE	2u
+
 #ifdef __x86_64__
 
-/* sentinel.S */
-void	*sentinel_swap(void **save, void *to, void *pass, struct sentinel *want, struct sentinel *got);
+/*
+ * sentinel.S.  how: of a sentinel_way.  pass: for reap_md_switch() the address of a slot; reap_md_leave() is to call
+ * sentinel_after(pass, want).
+ */
+void	*sentinel_swap(void **save, void *to, void *pass, struct sentinel *want, struct sentinel *got, void (*how)(void));
 _Noreturn void	sentinel_jump(void *to, void *pass, struct sentinel *want);
-void	sentinel_entry(void *pass);		/* stores %rsp, uses MOVAPS, goes to *sentinel_entered */
-extern uint64_t sentinel_entry_sp;
+void	sentinel_entry(void *pass);		/* stores registers, uses MOVAPS, goes to *sentinel_entered */
+extern uint64_t sentinel_entry_sp, sentinel_entry_reg[5];	/* %rsp; %rbp %r12-%r15 */
 extern void	(*sentinel_entered)(void *pass);
+extern intptr_t	(*sentinel_after)(struct reap_worker *pass, void *want);
 
 #else
 
 /* Values that the compiler must carry across the call, wherever it likes; on most processors that is in the same registers. */
 static inline void *
-sentinel_swap(void **save, void *to, void *pass, struct sentinel *want, struct sentinel *got)
+sentinel_swap(void **save, void *to, void *pass, struct sentinel *want, struct sentinel *got, void (*how)(void))
 {
 	uint64_t a = want->reg[0], b = want->reg[1], c = want->reg[2], d = want->reg[3], e = want->reg[4], f = want->reg[5];
 
+	(void)how;
 	__asm__ volatile ("" : "+r" (a), "+r" (b), "+r" (c));
 	__asm__ volatile ("" : "+r" (d), "+r" (e), "+r" (f));
 	pass = reap_md_swap(save, to, pass);

@@ -2,8 +2,8 @@
 /*
  * unwind.c: a backtrace is right at every instruction of the machine layer.
  *
- * The trap flag stops the processor after each instruction.  Wherever it stops inside reap_md_swap(), reap_md_jump(), the
- * bottom frame or at the first instruction of an entry function, the handler unwinds, and the stack that %rsp is on says
+ * The trap flag stops the processor after each instruction.  Wherever it stops inside a function of the machine layer, or at the
+ * first instruction of a function that is called from there, the handler unwinds, and the stack that %rsp is on says
  * what must come out: which functions, in which order, up to the bottom and not beyond; with which %rsp and which
  * sentinels in the callee-saved registers of the function that called the switch.
  */
@@ -84,25 +84,39 @@ frame(struct _Unwind_Context *uc, void *arg)
 #define TRAPPED_BY_INT3	0x80	/* si_code: SI_KERNEL */
 #define TF		0x100
 
-/* The functions in question, with one mark for each byte at which an instruction was stopped at. */
+/*
+ * The functions in question, with one mark for each byte at which an instruction was stopped at.  Those behind the bottom frame are
+ * second halves: whoever stopped in the way of that number goes on there.
+ */
 static struct code {
 	const char	*name;
-	uintptr_t	 start;
+	uintptr_t	 start;		/* this, and the size, from the program's symbol table: some are not global */
 	size_t		 size;
 	unsigned char	 seen[512];
 } code[] = {
-	{ .name = "reap_md_swap", .start = (uintptr_t)reap_md_swap },
-	{ .name = "reap_md_jump", .start = (uintptr_t)reap_md_jump },
-	{ .name = "reap__md_start", .start = (uintptr_t)reap__md_start },
+	{ .name = "reap__md_bottom" },
+	{ .name = "reap_md_jump" },
+	{ .name = "reap_md_swap" },
+#ifdef REAP_MD_TAIL
+	{ .name = "reap_md_switch" },
+	{ .name = "reap_md_leave" },
+	{ .name = "reap__md_switch_back" },
+	{ .name = "reap__md_leave_back" },
+#endif
 };
 #define CODES	(sizeof(code) / sizeof(code[0]))
+#define BOTTOM	0u
+#define BACK	(2 + SENTINEL_WAYS)	/* the first of the second halves */
 
 /* What holds for a stack now; [2] is the base's. */
 static struct {
 	enum { FRESH, ENTERED, RUNS, DEAD } state;
 	struct sentinel s;
+	size_t	 way;		/* of sentinel_way, or: */
 	bool	 jumps;		/* it leaves by sentinel_jump() */
 } on[3];
+
+static int leaving;		/* whose stack was left last, or is being left */
 
 static unsigned stops;
 
@@ -123,12 +137,48 @@ fail(const struct trace *t, uintptr_t pc, int which, const char *what)
 static NOINLINE void	call_swap(int from, int to);
 static NOINLINE void	call_jump(int from, int to);
 
-static void
-examine(uintptr_t pc, uintptr_t rsp)
+#ifdef REAP_MD_TAIL
+static uintptr_t slot;			/* what reap_md_switch() looks at; the word that is passed is its address */
+static unsigned landings;
+
+void	reap__land(struct reap_worker *worker);
+NOINLINE void
+reap__land(struct reap_worker *worker)
 {
-	const uintptr_t bottom = (uintptr_t)reap__md_start - 1;	/* the NOP */
+	CHECK((uintptr_t)worker == (uintptr_t)&slot);
+	slot = 0;
+	landings++;
+}
+
+static NOINLINE intptr_t
+after(struct reap_worker *worker, void *want)
+{
+	CHECK(want == &on[0].s || want == &on[1].s || want == &on[2].s);
+	return (intptr_t)worker;
+}
+
+#define PASS	((void *)&slot)
+#else
+#define PASS	NULL
+#endif
+
+/* Which of the functions that the machine layer calls begins here?  0: none. */
+static uintptr_t
+called(uintptr_t pc)
+{
+#ifdef REAP_MD_TAIL
+	if (pc == (uintptr_t)reap__land || pc == (uintptr_t)after)
+		return pc;
+#endif
+	return pc == (uintptr_t)entry ? pc : 0;
+}
+
+static void
+examine(uintptr_t pc, uintptr_t rsp, const struct code *in)
+{
+	const uintptr_t bottom = code[BOTTOM].start;	/* the NOP */
 	struct trace t = { .from = pc };
-	uintptr_t want[8];
+	uintptr_t want[10];
 	int which, n = 0, caller = -1;
 
 	for (which = 0; which < 2; which++)
@@ -137,14 +187,16 @@ examine(uintptr_t pc, uintptr_t rsp)
 	_Unwind_Backtrace(frame, &t);
 
 	/* Where it stopped, then what called that. */
-	want[n++] = pc - (uintptr_t)reap__md_start < code[2].size ? bottom :
-	    pc == (uintptr_t)entry ? (uintptr_t)entry :
-	    pc - code[0].start < code[0].size ? code[0].start : code[1].start;
-	if (want[0] == bottom)
+	want[n++] = in != NULL ? in->start : pc;
+	if (in == &code[BOTTOM])
 		;
-	else if (want[0] == (uintptr_t)entry || (which < 2 && on[which].state == FRESH))
+	else if (pc == (uintptr_t)entry || (which < 2 && on[which].state == FRESH))
 		want[n++] = bottom;
 	else {
+		/* Who was stopped, and is not yet back in its second half, will come by way of that. */
+		if (!on[which].jumps && on[which].way != SENTINEL_SWAP &&
+		    (in == NULL || (which != leaving && in < &code[BACK])))
+			want[n++] = code[BACK + on[which].way - 1].start;
 		caller = n;
 		want[n++] = on[which].jumps ? (uintptr_t)sentinel_jump : (uintptr_t)sentinel_swap;
 		want[n++] = on[which].jumps ? (uintptr_t)call_jump : (uintptr_t)call_swap;
@@ -190,17 +242,18 @@ trapped(int sig, siginfo_t *info, void *arg)
 	for (size_t i = 0; i < CODES; i++)
 		if (pc - code[i].start < code[i].size) {
 			code[i].seen[pc - code[i].start] = 1;
-			examine(pc, (uintptr_t)uc->uc_mcontext.gregs[REG_RSP]);
+			examine(pc, (uintptr_t)uc->uc_mcontext.gregs[REG_RSP], &code[i]);
 		}
-	if (pc == (uintptr_t)entry)
-		examine(pc, (uintptr_t)uc->uc_mcontext.gregs[REG_RSP]);
+	if (called(pc) != 0)
+		examine(pc, (uintptr_t)uc->uc_mcontext.gregs[REG_RSP], NULL);
 }
 
-/* The sizes of the functions stand in this program's own symbol table. */
+/* Where the functions are stands in this program's own symbol table; main() tells where that is in memory. */
 static void
 measure(void)
 {
 	int fd = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
+	uintptr_t bias = 0;
 	const Elf64_Ehdr *elf;
 	const Elf64_Shdr *section;
 	struct stat st;
@@ -216,17 +269,27 @@ measure(void)
 
 		if (section[i].sh_type != SHT_SYMTAB)
 			continue;
-		for (size_t k = 0; k < section[i].sh_size / sizeof(*symbol); k++)
+		for (size_t k = 0; k < section[i].sh_size / sizeof(*symbol); k++) {
+			if (strcmp(names + symbol[k].st_name, "main") == 0)
+				bias = (uintptr_t)main - symbol[k].st_value;
 			for (size_t c = 0; c < CODES; c++)
-				if (strcmp(names + symbol[k].st_name, code[c].name) == 0)
+				if (strcmp(names + symbol[k].st_name, code[c].name) == 0) {
+					code[c].start = symbol[k].st_value;
 					code[c].size = symbol[k].st_size;
+				}
+		}
 	}
 	munmap((void *)(uintptr_t)elf, (size_t)st.st_size);
-	for (size_t c = 0; c < CODES; c++)
+	for (size_t c = 0; c < CODES; c++) {
 		CHECK(code[c].size > 0 && code[c].size <= sizeof(code[c].seen));
+		code[c].start += bias;
+	}
 }
 
-/* No instruction here is longer than 6 bytes, and every block that could be skipped is longer than that. */
+/*
+ * No instruction here is longer than 7 bytes, and every block that could be skipped is longer than that.  The NOP at the start of
+ * what is returned to is never executed.
+ */
 static void
 all_seen(void)
 {
@@ -236,17 +299,19 @@ all_seen(void)
 
 		for (size_t i = 0; i < code[c].size; i++)
 			if (code[c].seen[i]) {
-				CHECK(i - last <= 6);
+				CHECK(i - last <= 7);
 				last = i;
 				n++;
 			}
-		CHECK(code[c].size - last <= 6);
+		CHECK(code[c].size - last <= 7);
 		printf("%s: unwound at %u instructions\n", code[c].name, n);
 	}
 }
 
 /* Two kinds of control words, so that both ways through each comparison are walked: the contexts', by round, and the base's. */
 static unsigned control_of_contexts, control_of_base;
+
+static unsigned ways;			/* to leave: another one each time, in changing order */
 
 static void
 control(unsigned odd)
@@ -262,8 +327,14 @@ call_swap(int from, int to)
 
 	on[from].state = RUNS;
 	on[from].jumps = false;
+	on[from].way = ways % SENTINEL_WAYS;
+	ways += 1 + ways / SENTINEL_WAYS % 2;
+#ifdef REAP_MD_TAIL
+	slot = ways / 2 % 2;
+#endif
+	leaving = from;
 	sentinel_fill(&on[from].s, stops + (unsigned)from);
-	sentinel_swap(save, to < 2 ? sp[to] : base, NULL, &on[from].s, &got);
+	sentinel_swap(save, to < 2 ? sp[to] : base, PASS, &on[from].s, &got, sentinel_way(on[from].way).how);
 	CHECK_STR_EQ(sentinel_differ(&on[from].s, &got), NULL);
 	KEEP_FRAME();
 }
@@ -272,8 +343,9 @@ static NOINLINE void
 call_jump(int from, int to)
 {
 	on[from].jumps = true;
+	leaving = from;
 	sentinel_fill(&on[from].s, stops + (unsigned)from);
-	sentinel_jump(to < 2 ? sp[to] : base, NULL, &on[from].s);
+	sentinel_jump(to < 2 ? sp[to] : base, PASS, &on[from].s);
 	KEEP_FRAME();
 }
 
@@ -312,13 +384,16 @@ main(void)
 	struct sigaction action = { .sa_sigaction = trapped, .sa_flags = SA_SIGINFO };
 
 	measure();
+#ifdef REAP_MD_TAIL
+	sentinel_after = after;
+#endif
 	CHECK(sigaction(SIGTRAP, &action, NULL) == 0);
-	for (unsigned round = 0; round < 4; round++) {
+	for (unsigned round = 0; round < 4 * (2 * SENTINEL_WAYS - 1); round++) {
 		make(0);
 		make(1);
 		next_stack = 0;
 		control_of_contexts = round & 1;
-		control_of_base = round >> 1;
+		control_of_base = round >> 1 & 1;
 		__asm__ volatile ("int3");
 		call_swap(2, 0);		/* to a fresh one */
 		call_swap(2, 0);		/* to one that has run */

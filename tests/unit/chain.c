@@ -22,7 +22,7 @@ TEST(chain, a_million_each_exit_into_a_fresh_one)
 {
 	struct host		h;
 	struct reap_stats	s;
-	unsigned long		n = HOST_SANITIZED ? 20000 : 1000000;
+	unsigned long		n = check_divided(HOST_SANITIZED ? 20000 : 1000000);
 
 	host_open(&h, (struct reap_domain_options){ 0 });
 	left = n;

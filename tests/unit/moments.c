@@ -330,3 +330,65 @@ TEST(moments, who_is_held_while_its_parent_sleeps_stays_held)
 		host_close(&h);
 	}
 }
+
+/* ---- what a full cache does not take at a collect is not lost */
+
+TEST(moments, stacks_beyond_the_cache_are_not_lost)
+{
+	static const enum reap_policy policies[] = { REAP_POLICY_PARENT, REAP_POLICY_SUCCESSOR, REAP_POLICY_ADAPTIVE };
+
+	for (size_t p = 0; p < sizeof(policies) / sizeof(policies[0]); p++)
+		for (unsigned n = 1; n < 100; n += 7) {
+			struct host h;
+
+			host_open(&h, (struct reap_domain_options){ .policy = policies[p] });
+			for (int round = 0; round < 3; round++) {
+				for (unsigned i = 0; i < n; i++)
+					(void)host_spawn(host_return, NULL);
+				CHECK_EQ(host_stats(&h).stacks_mapped - host_stats(&h).stacks_cached, n);
+				host_run();
+				for (unsigned i = 0; i < n; i++)
+					CHECK_EQ(reap_wait_any(0, NULL), 0);
+				CHECK_EQ(host_stats(&h).stacks_mapped, host_stats(&h).stacks_cached);
+			}
+			CHECK(reap_trim(h.domain) > 0);
+			CHECK_EQ(host_stats(&h).stacks_mapped, 0);
+			host_close(&h);
+		}
+}
+
+/* ---- a new life has nothing of the last one in its place */
+
+static intptr_t
+has_nothing(void *arg)
+{
+	struct reap_context *self = reap_worker_current(reap_worker_self());
+
+	CHECK(reap_context_user(self) == NULL);
+	CHECK_EQ(reap_children(), 0);
+	CHECK_EQ(reap_wait_any(REAP_NOHANG, NULL), -ECHILD);
+	reap_context_set_user(self, arg);
+	(void)reap_no_zombies(true);
+	return (intptr_t)arg;
+}
+
+TEST(moments, a_new_life_inherits_nothing)
+{
+	struct reap_context	*child, *last = NULL;
+	struct reap_result	r;
+	unsigned		again = 0;
+	struct host		h;
+
+	host_open(&h, (struct reap_domain_options){ 0 });
+	for (int i = 0; i < 200; i++) {
+		child = host_spawn(has_nothing, &h);
+		again += child == last;
+		last = child;
+		CHECK(reap_context_user(child) == NULL);
+		CHECK_EQ(reap_context_state(child), REAP_STATE_NEW);
+		CHECK_EQ(reap_wait(child, 0, &r), 0);
+		CHECK(r.user == &h && r.status == (intptr_t)&h);
+	}
+	CHECK(again > 50);
+	host_close(&h);
+}

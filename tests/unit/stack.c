@@ -587,7 +587,7 @@ static void
 one_creates_another_frees(bool landing)
 {
 	struct pool p;
-	struct relay r = { .rounds = check_long() ? 10000000 : 1000000, .landing = landing };
+	struct relay r = { .rounds = check_divided(check_long() ? 10000000 : 1000000), .landing = landing };
 	pthread_t thread;
 	uint32_t i, got;
 
@@ -661,7 +661,7 @@ TEST(stack, random_operations_keep_the_books)
 	int step, i;
 
 	pool_init_clock(&p, &o, read_clock, &now);
-	for (step = 0; step < STEPS; step++) {
+	for (step = 0; step < (int)check_divided(STEPS); step++) {
 		x ^= x << 13;
 		x ^= x >> 7;
 		x ^= x << 17;

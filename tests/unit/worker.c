@@ -369,7 +369,7 @@ TEST(worker, a_thousand_that_end_leak_nothing)
 	struct reap_host	callbacks = host_alone;
 	struct host		h;
 	struct reap_stats	s;
-	unsigned		threads = HOST_SANITIZED ? THREADS / 10 : THREADS;
+	unsigned		threads = 2 * (unsigned)check_divided(HOST_SANITIZED ? THREADS / 20 : THREADS / 2);
 
 	callbacks.next = next_none;
 	host_open(&h, (struct reap_domain_options){ .host = &callbacks, .limit = 2 * LIVES, .policy = REAP_POLICY_SUCCESSOR });
