@@ -2,10 +2,11 @@
 # SPDX-License-Identifier: ISC
 """Counts the single test cases in meson's logs, shows what failed, and ends with the line `N passed, N failed'.
 
-usage: tally.py BUILD=TESTLOG.json ... [BUILD!=BUILD.log ...]
+usage: tally.py [--budget SUITE=SECONDS ...] BUILD=TESTLOG.json ... [BUILD!=BUILD.log ...]
 
 A program that prints TAP counts by its cases, any other as one: status 77 is a skip, and its last line says why.
-`BUILD!=' names a build that did not compile and what its tools said.
+`BUILD!=' names a build that did not compile and what its tools said.  Of each suite the seconds are shown that its programs took,
+one after the other, in all builds together; and what it may take: to be looked at, nothing fails by it.
 """
 import json
 import re
@@ -68,11 +69,30 @@ def read_log(path):
         return []
 
 
+def suite_of(test):
+    """The first of the suites that the test is in, as meson prints them: `project:suite+suite / name'."""
+    return re.sub(r'^[^:]*:', '', test['name'].partition(' / ')[0]).split('+')[0] if ' / ' in test['name'] else 'none'
+
+
+def show_seconds(seconds, budgets):
+    print()
+    for suite, took in sorted(seconds.items(), key=lambda entry: -entry[1]):
+        budget = budgets.get(suite)
+        late = ' -- too long' if budget is not None and took > budget else ''
+        print('%8.1f s  %-10s %s' % (took, suite, '' if budget is None else 'of %d%s' % (budget, late)))
+    print('%8.1f s  together' % sum(seconds.values()))
+
+
 def main():
     counts = {PASSED: 0, FAILED: 0, SKIPPED: 0}
-    skips, failures = {}, []
+    skips, failures, seconds, budgets = {}, [], {}, {}
+    arguments = sys.argv[1:]
 
-    for argument in sys.argv[1:]:
+    while arguments and arguments[0] == '--budget':
+        suite, _, budget = arguments[1].partition('=')
+        budgets[suite] = int(budget)
+        del arguments[:2]
+    for argument in arguments:
         build, _, path = argument.partition('=')
         if build.endswith('!'):
             counts[FAILED] += 1
@@ -86,6 +106,7 @@ def main():
         for test in tests:
             program = '%s: %s' % (build, re.sub(r'^\S+:', '', test['name']).strip(' /'))
             failed = []
+            seconds[suite_of(test)] = seconds.get(suite_of(test), 0) + test.get('duration', 0)
             for verdict, name, reason in cases(test):
                 counts[verdict] += 1
                 if verdict == FAILED:
@@ -99,6 +120,8 @@ def main():
                     output = test.get('stdout') or ''
                 failures.append(''.join(failed) + excerpt(output))
 
+    if seconds:
+        show_seconds(seconds, budgets)
     if skips:
         print()
     for (where, reason), builds in skips.items():
