@@ -140,6 +140,33 @@ reap__san_stack_reuse(const void *lo, size_t size)
 #endif
 }
 
+/* Memory of the library's that lies on a free list.  Stacks are barred as a whole, by their life. */
+REAP__SAN_INLINE void
+reap__san_nobodys(const void *at, size_t size)
+{
+#if REAP__ASAN
+	__asan_poison_memory_region(at, size);
+#endif
+	(void)at;
+	(void)size;
+}
+
+REAP__SAN_INLINE void
+reap__san_taken(const void *at, size_t size)
+{
+#if REAP__ASAN
+	__asan_unpoison_memory_region(at, size);
+#endif
+	(void)at;
+	(void)size;
+}
+
+REAP__SAN_INLINE void
+reap__san_zeroed(const void *at, size_t size)
+{
+	reap__san_taken(at, size);
+}
+
 REAP__SAN_INLINE void
 reap__san_base_init(struct reap__san *self)
 {
