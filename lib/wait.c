@@ -198,8 +198,9 @@ barrier(struct reap_worker *worker, struct reap_context *context, struct reap_co
 	if (reap_completion_posted(&context->done))
 		return finish(worker, context, self, flags, result, 0);
 	if (self != NULL && !(reap__flags(context) & REAP__EXITED)) {
-		/* pairs with itself: two who close a circle have each claimed before they look (store buffering). */
-		if (!reap__private(reap__flags(context)))
+		/* pairs with itself: two who close a circle have each claimed before they look (store buffering).  A private one
+		 * that waits for nobody closes none; one that does may have a stranger on its other side. */
+		if (!reap__private(reap__flags(context)) || context->live->young.claimed != NULL)
 			REAP_FENCE_SEQ_CST();
 		if (context == self || waits_for_us(self, context))
 			return finish(worker, context, self, flags, result, -EDEADLK);
