@@ -325,11 +325,12 @@ TEST(wait, works_across_workers)
 
 /*
  * A base context is woken in two steps: the host's wake(), then the waiter's last touch.  Between them it must not fall
- * asleep again: nobody would wake it.
+ * asleep again: nobody would wake it.  Nor may its wait return: the worker could stop, and wake() is given that worker.
  */
 static struct latch idles = LATCH_INIT;
 static struct reap_worker *sleeper;	/* its base context only ever waits */
 static bool sleeper_waked;		/* under the lock of `idles' */
+static unsigned sleeper_returned;	/* how many waits have; atomic */
 
 static struct reap_context *
 next_elsewhere(struct reap_worker *worker)
@@ -356,7 +357,7 @@ idle_until_waked(struct reap_worker *worker)
 static void
 wake_slowly(struct reap_worker *worker)
 {
-	unsigned before = latch_count(&idles);
+	unsigned before = latch_count(&idles), returned = __atomic_load_n(&sleeper_returned, __ATOMIC_RELAXED);
 
 	host_wake(worker);
 	if (worker != sleeper)
@@ -367,6 +368,7 @@ wake_slowly(struct reap_worker *worker)
 	pthread_mutex_unlock(&idles.lock);
 	for (int i = 0; i < 2000 && latch_count(&idles) == before; i++)
 		CHECK_EQ(sched_yield(), 0);
+	CHECK_EQ(__atomic_load_n(&sleeper_returned, __ATOMIC_RELAXED), returned);
 }
 
 static intptr_t
@@ -394,6 +396,7 @@ be_woken_slowly(enum reap_notify notify)
 		struct reap_context *child = host_spawn(end_when_parent_sleeps, (void *)(uintptr_t)(latch_count(&idles) + 1));
 
 		CHECK_EQ(round % 2 ? reap_wait_any(0, &r) : reap_wait(child, 0, &r), 0);
+		(void)__atomic_add_fetch(&sleeper_returned, 1, __ATOMIC_RELAXED);
 		CHECK_EQ(r.status, 3);
 	}
 	host_thread_stop(&t);
