@@ -3,7 +3,8 @@
 # prepare.sh: what the commands tests/run, bench/run and tests/chroot share: install what is missing, configure, compile.
 #
 # The caller sets $root, the top of the source tree, $program, its own name in messages, and $targets, what ninja is to
-# build; and it defines needs(), which calls need() for each package that it uses.
+# build, or $targets_of, a command that prints that for a configured tree; and it defines needs(), which calls need() for
+# each package that it uses.
 
 say() { printf '%s\n' "$*"; }
 die() { printf '%s\n' "$*" >&2; exit 2; }
@@ -109,6 +110,9 @@ build_tree() {
 		rm -rf "$tree"
 		CC=$tree_cc meson setup "$tree" "$root" "$@" >>"$tree.log" 2>&1 </dev/null || return 1
 		say "$tree_recipe" >"$tree/recipe"
+	fi
+	if [ -n "${targets_of-}" ]; then
+		ninja -C "$tree" build.ninja >>"$tree.log" 2>&1 </dev/null && targets=$($targets_of "$tree") || return 1
 	fi
 	# shellcheck disable=SC2086
 	logged "$tree.log" ninja -C "$tree" $targets </dev/null
