@@ -383,7 +383,7 @@ host_main(int argc, char **argv, long size)
 {
 	struct timespec now;
 
-	size = argc > 1 ? atol(argv[1]) : check_long() ? 20 * size : size;
+	size = argc > 1 ? atol(argv[1]) : check_long() ? 20 * size : (long)check_divided((unsigned long)size);
 	(void)clock_gettime(CLOCK_REALTIME, &now);
 	host_seed = argc > 2 ? strtoull(argv[2], NULL, 10) : (uint64_t)now.tv_nsec / 1000 % 1000000;
 	host_thread(HOST_WORKERS);
