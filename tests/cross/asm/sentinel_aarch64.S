@@ -43,7 +43,10 @@
 	.endif
 	.endm
 
-/* Save the caller's, note sp, fill from x9 = struct sentinel.  x9 and x10 then look like the control of the target at `to'. */
+/*
+ * Save the caller's, note sp, fill from x9 = struct sentinel.  Then x9 looks like the control of the target, x10 like the one in
+ * force: whoever does not load them finds no difference.
+ */
 	.macro	BEGIN to
 	sub	sp, sp, #FRAME
 	.cfi_def_cfa_offset FRAME
@@ -59,7 +62,7 @@
 	str	x10, [x9, #SP]
 	ALL	load, x9
 	ldr	x9, [\to]
-	mov	x10, x9
+	mrs	x10, fpcr
 	.endm
 
 	.text

@@ -7,7 +7,7 @@
  * Wherever it stops inside reap_md_swap(), reap_md_jump(), the bottom frame or at the first instruction of an entry
  * function, the handler unwinds, and the stack that sp is on says what must come out: which functions, in which order, up to
  * the bottom and not beyond; with which sp and which sentinels in the callee-saved registers of the function that called the
- * switch.
+ * switch.  And floating-point control is never written with what it holds already.
  */
 #include <elf.h>
 #include <fcntl.h>
@@ -37,6 +37,8 @@ typedef uint32_t parcel;			/* what instructions are made of */
 #define IS_TRAP(p)	(*(p) == 0xd4200020u)	/* brk #1 */
 #define PC(uc)		((uc)->uc_mcontext.pc)
 #define SP(uc)		((uc)->uc_mcontext.sp)
+#define SETS_CONTROL(first, at)	(((first) & ~0x1fu) == 0xd51b4400u)			/* msr fpcr, x<n> */
+#define CONTROL(uc, first)	((uc)->uc_mcontext.regs[(first) & 0x1f])
 #else
 typedef uint16_t parcel;
 #define BREAKPOINT	0x9002u			/* c.ebreak */
@@ -44,6 +46,8 @@ typedef uint16_t parcel;
 #define IS_TRAP(p)	(*(p) == 0)		/* c.unimp */
 #define PC(uc)		((uc)->uc_mcontext.__gregs[REG_PC])
 #define SP(uc)		((uc)->uc_mcontext.__gregs[REG_SP])
+#define SETS_CONTROL(first, at)	((first) == 0x1073 && (at)[1] == 0x0023)		/* fsrm t1 */
+#define CONTROL(uc, first)	((uc)->uc_mcontext.__gregs[6])
 #endif
 
 static _Alignas(64) char stack[2][STACK_SIZE + 64];
@@ -111,7 +115,7 @@ static struct site {
 	parcel		 instruction;	/* its first parcel: all that the breakpoint covers */
 	unsigned	 stops;
 } site[256], *lifted;			/* lifted: the one that has its instruction just now */
-static unsigned sites;
+static unsigned sites, control_writes;
 
 /* What holds for a stack now; [2] is the base's. */
 static struct {
@@ -216,6 +220,11 @@ stopped(int sig, siginfo_t *info, void *arg)
 		_exit(2);		/* a breakpoint of nobody's: the trap behind the bottom */
 	memset((char *)(uintptr_t)SP(uc) - BELOW, 0xa5, BELOW);	/* there is no red zone */
 	examine(pc, SP(uc));
+	if (SETS_CONTROL(lifted->instruction, lifted->at)) {
+		control_writes++;
+		if (CONTROL(uc, lifted->instruction) == control_read())
+			fail(&(struct trace){ 0 }, pc, 2, "control is written though it does not differ");
+	}
 	lifted->stops++;
 	put(lifted, lifted->instruction);
 }
@@ -374,6 +383,7 @@ main(void)
 			printf("never stopped at %p\n", (void *)site[i].at);
 			return 1;
 		}
+	CHECK(control_writes > 0);
 	printf("%u backtraces at %u instructions: functions, sp, callee-saved registers, the end\n", stops, sites);
 	return 0;
 }
