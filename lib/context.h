@@ -141,7 +141,8 @@ struct reap__live;
 struct reap_context {
 	void			*sp;		/* stopped: where; NULL: running or dead.  Who switches */
 	struct reap_completion	 done;		/* off the CPU */
-	uint64_t		 claim;		/* any thread, by compare-and-swap */
+	/* Aligned: an inbox head needs three bits of a context's address, and i386 gives two. */
+	_Alignas(8) uint64_t	 claim;		/* any thread, by compare-and-swap */
 	uint64_t		 refs;		/* any thread, by addition */
 	uint32_t		 flags;		/* REAP__*; see there */
 	uint32_t		 kids;		/* children spawned, less those collected by itself; itself only */

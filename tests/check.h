@@ -142,6 +142,15 @@ check_skip_program(const char *reason)
 	_exit(write(STDOUT_FILENO, t.s, t.len) < 0 ? 2 : CHECK_SKIPPED);
 }
 
+/* Under an emulator, as meson says?  It is slow; and its own memory is in what the system says of the process. */
+static inline bool
+check_emulated(void)
+{
+	const char *s = getenv("MESON_EXE_WRAPPER");
+
+	return s != NULL && strstr(s, "qemu") != NULL;
+}
+
 /* Asked for a long run (`tests/run --long')? */
 static inline bool
 check_long(void)

@@ -128,12 +128,16 @@ void
 reap__os_wait(const uint32_t *word, uint32_t expected)
 {
 	struct bucket *b = bucket_of(word);
+	int state;
 
+	/* A thread that is cancelled in pthread_cond_wait() dies with the lock; as with a futex, here is no place for that. */
+	check(pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &state));
 	check(pthread_mutex_lock(&b->lock));
 	/* Relaxed: the lock orders this load against the waker's change.  What the change publishes, the caller acquires. */
 	if (REAP_LOAD_RELAXED(word) == expected)
 		check(pthread_cond_wait(&b->changed, &b->lock));
 	check(pthread_mutex_unlock(&b->lock));
+	check(pthread_setcancelstate(state, NULL));
 }
 
 void

@@ -30,7 +30,7 @@
 #include <limits.h>
 #include <time.h>
 #ifdef REAP_RUNTIME_CK
-#include <ck_pr.h>
+#include "ck.h"
 #endif
 
 #include "worker.h"

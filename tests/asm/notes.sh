@@ -26,7 +26,8 @@ notes=$("$readelf" -SW "$archive" | grep -c '\.note\.GNU-stack')
 # Num: Value Size Type Bind Vis Ndx Name
 visible=$("$readelf" -sW "$archive" | awk '$5 == "GLOBAL" && $7 != "UND" && $6 != "HIDDEN" { print $8 }')
 [ -z "$visible" ] || fail "not hidden: $visible"
-bare=$("$readelf" -sW "$archive" | awk '$5 == "GLOBAL" && $7 != "UND" && ($4 != "FUNC" || $3 == 0) { print $8 }')
+bare=$("$readelf" -sW "$archive" | awk '$5 == "GLOBAL" && $7 != "UND" && ($4 != "FUNC" || $3 == 0) &&
+	$8 !~ /^__x86\.get_pc_thunk\./ { print $8 }')		# the compiler's own, on i386
 [ -z "$bare" ] || fail "without type or size: $bare"
 hidden=$("$readelf" -sW "$archive" | awk '$5 == "GLOBAL" && $7 != "UND" { print $8 }' | sort | tr '\n' ' ')
 for symbol in reap_md_jump reap_md_swap; do		# reap_md_make() may be inline
@@ -37,7 +38,9 @@ for symbol in reap_md_jump reap_md_swap; do		# reap_md_make() may be inline
 done
 echo "no executable stack; hidden: $hidden"
 
-if [ "$port" = asm ]; then
+machine=$("$readelf" -hW "$archive" | sed -n 's/^ *Machine: *//p' | sort -u)
+case $port:$machine in
+asm:*X86-64*)
 	properties=$("$readelf" -nW "$archive" | grep 'x86 feature')
 	case $properties in
 	*IBT*) ;;
@@ -46,5 +49,5 @@ if [ "$port" = asm ]; then
 	case $properties in
 	*SHSTK*) fail "swap.S claims SHSTK: $properties" ;;
 	esac
-	echo "$properties"
-fi
+	echo "$properties" ;;
+esac

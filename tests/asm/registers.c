@@ -10,7 +10,7 @@
 #include "../check.h"
 #include "sentinel.h"
 
-#define TURNS		500000		/* of each context: a million switches */
+#define TURNS		500000		/* of each context: a million switches; fewer under an emulator */
 #define STACK_SIZE	65536
 
 struct player {
@@ -25,11 +25,14 @@ struct player {
 	uint16_t	 x87cw;
 };
 
-static struct player player[2], nobody;
+static struct player player[2];
+static uint64_t turns;
 static void *base;
 static _Alignas(64) char stack[2][STACK_SIZE];
 
 #ifdef __x86_64__
+
+static struct player nobody;		/* who passes what no player has to look at */
 
 #define X87_MASK_ALL	0x003f		/* of the control word: exceptions that do not trap */
 #define X87_MASK_INEXACT 0x0020
@@ -121,17 +124,6 @@ after(struct reap_worker *worker, void *want)
 
 #endif
 
-static void *
-go(size_t way, void **save, void *to, void *pass)
-{
-	struct sentinel want, got;
-
-	sentinel_fill(&want, way);
-	pass = sentinel_swap(save, to, pass, &want, &got, sentinel_way(way).how);
-	CHECK_STR_EQ(sentinel_differ(&want, &got), NULL);
-	return pass;
-}
-
 /* In three parts: like the other (and like the base); each of its own; both change now and then. */
 static void
 play(void *pass)
@@ -142,10 +134,10 @@ play(void *pass)
 
 	CHECK_EQ(mxcsr(), me->mxcsr);
 	CHECK_EQ(x87cw(), me->x87cw);
-	for (me->turns = 0; me->turns < TURNS; me->turns++) {
-		if (me->turns == TURNS / 3)
+	for (me->turns = 0; me->turns < turns; me->turns++) {
+		if (me->turns == turns / 3)
 			control_set(me, 0x15 + me->id * 0x6a);
-		else if (me->turns > 2 * (TURNS / 3) && me->turns % (7 + me->id * 4) == 0)
+		else if (me->turns > 2 * (turns / 3) && me->turns % (7 + me->id * 4) == 0)
 			control_set(me, me->turns * (3 + me->id));
 		if (me->turns % (3 + me->id) == 0)
 			inexact();
@@ -162,7 +154,7 @@ play(void *pass)
 		CHECK_EQ(x87cw(), me->x87cw);
 	}
 	me->other->due = (unsigned)(me->other->slot = 1);
-	if (me->other->turns < TURNS)
+	if (me->other->turns < turns)
 		reap_md_jump(me->other->sp, me->other);
 	reap_md_jump(base, &base);
 }
@@ -183,6 +175,17 @@ start(int i)
 
 static uint16_t unmasked;
 static size_t by;		/* the way to leave */
+
+static void *
+go(size_t way, void **save, void *to, void *pass)
+{
+	struct sentinel want, got;
+
+	sentinel_fill(&want, way);
+	pass = sentinel_swap(save, to, pass, &want, &got, sentinel_way(way).how);
+	CHECK_STR_EQ(sentinel_differ(&want, &got), NULL);
+	return pass;
+}
 
 /* Must not trap here on what others have done: their flags are pending when it is switched to. */
 static void
@@ -274,6 +277,7 @@ main(void)
 	uint32_t my_mxcsr;
 	uint16_t my_x87cw;
 
+	turns = check_divided(TURNS);
 	inexact();
 	my_mxcsr = mxcsr();
 	my_x87cw = x87cw();
@@ -287,9 +291,9 @@ main(void)
 	CHECK_STR_EQ(sentinel_differ(&want, &got), NULL);
 	CHECK_EQ(mxcsr(), my_mxcsr);
 	CHECK_EQ(x87cw(), my_x87cw);
-	CHECK_EQ(player[0].turns + player[1].turns, 2 * TURNS);
-	printf("%d switches, %zu ways: callee-saved registers, MXCSR and x87 control words, the word passed\n", 2 * TURNS,
-	    SENTINEL_WAYS);
+	CHECK_EQ(player[0].turns + player[1].turns, 2 * turns);
+	printf("%lu switches, %zu ways: callee-saved registers, MXCSR and x87 control words, the word passed\n",
+	    (unsigned long)(2 * turns), SENTINEL_WAYS);
 #ifdef __x86_64__
 	for (by = 0; by < SENTINEL_WAYS; by++) {
 		flags_of_others();

@@ -1,7 +1,9 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: ISC
 """Asserts that a test runner tells a failed test from a passed one: usage: macro.py PROGRAM [ARGUMENT...]"""
+import os
 import re
+import shlex
 import subprocess
 import sys
 
@@ -26,7 +28,8 @@ SAID = ['zero == 1 is false', 'zero - 12 is -12, but 1 is 1', '"this" is "this",
 
 
 def main():
-    run = subprocess.run(sys.argv[1:], stdin=subprocess.DEVNULL, capture_output=True, text=True, errors='replace')
+    wrapper = shlex.split(os.environ.get('MESON_EXE_WRAPPER', ''))      # meson says what runs a cross-compiled program
+    run = subprocess.run(wrapper + sys.argv[1:], stdin=subprocess.DEVNULL, capture_output=True, text=True, errors='replace')
     seen = {}
     for line in run.stdout.splitlines():
         match = re.match(r'(not ok|ok)\b[ \d]*-\s+(\S+)(.*)', line)

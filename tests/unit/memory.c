@@ -52,15 +52,15 @@ check_crowd(enum reap_policy policy)
 
 TEST(memory, of_a_crowd_that_left_is_given_back)
 {
-	if (HOST_SANITIZED || resident() == 0)
-		SKIP("resident memory cannot be seen, or is a sanitizer's");
+	if (HOST_SANITIZED || check_emulated() || resident() == 0)
+		SKIP("resident memory cannot be seen, or is a sanitizer's or an emulator's");
 	check_crowd(REAP_POLICY_PARENT);
 }
 
 TEST(memory, of_thin_zombies_is_given_back)
 {
-	if (HOST_SANITIZED || resident() == 0)
-		SKIP("resident memory cannot be seen, or is a sanitizer's");
+	if (HOST_SANITIZED || check_emulated() || resident() == 0)
+		SKIP("resident memory cannot be seen, or is a sanitizer's or an emulator's");
 	check_crowd(REAP_POLICY_SUCCESSOR);
 }
 

@@ -63,7 +63,7 @@ TEST(os, absurd_mapping_gives_enomem)
 {
 	void *p = NULL;
 
-	CHECK_EQ(reap__os_map(SIZE_MAX / 2 & ~(reap__os_page() - 1), &p), -ENOMEM);
+	CHECK_EQ(reap__os_map(SIZE_MAX & ~(reap__os_page() - 1), &p), -ENOMEM);
 	CHECK(p == NULL);
 }
 
@@ -226,4 +226,38 @@ TEST(os, wake_wakes_all)
 	for (i = 0; i < THREADS; i++)
 		CHECK_EQ(pthread_join(threads[i], NULL), 0);
 	CHECK_EQ(c.inside, THREADS);
+}
+
+struct cancelled {
+	uint32_t word;
+	uint32_t returns;
+};
+
+static void *
+wait_cancelled(void *arg)
+{
+	struct cancelled *c = arg;
+
+	CHECK_EQ(pthread_cancel(pthread_self()), 0);
+	while (REAP_LOAD_RELAXED(&c->word) == 0) {
+		reap__os_wait(&c->word, 0);
+		REAP_ADD_RELAXED(&c->returns, 1);
+	}
+	return NULL;
+}
+
+/* Regression: the wait of the POSIX layer was a cancellation point, and took the lock of all who wake along. */
+TEST(os, wait_is_no_place_to_be_cancelled)
+{
+	struct cancelled c = { 0, 0 };
+	pthread_t thread;
+	void *result = &c;
+
+	CHECK_EQ(pthread_create(&thread, NULL, wait_cancelled, &c), 0);
+	while (REAP_LOAD_RELAXED(&c.returns) == 0)	/* or else it was never in there */
+		reap__os_wake(&c.word);
+	REAP_STORE_RELAXED(&c.word, 1);
+	reap__os_wake(&c.word);
+	CHECK_EQ(pthread_join(thread, &result), 0);
+	CHECK(result == NULL);
 }

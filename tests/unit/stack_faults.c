@@ -111,6 +111,8 @@ TEST(stack_faults, two_hundred_thousand_in_a_thousand_mappings)
 
 	if (!reap__os_marker_works())
 		SKIP("no MADV_GUARD_INSTALL here");
+	if (sizeof(void *) < 8)
+		SKIP("more addresses than 32 bits have");
 	pool_init(&p, NULL);
 	before = mappings();
 	for (i = 0; i < N; i++) {
