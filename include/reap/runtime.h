@@ -133,7 +133,7 @@ REAP_API int	reap_sleep_until(uint64_t when);
 /*
  * A place to sleep for one context at a time, with a memory of one unpark.  All zero is ready for use.
  *
- *	EMPTY --park_at--> the sleeper --unpark--> EMPTY (the sleeper is readied)
+ *	EMPTY --park_at--> the sleeper --unpark, or its time has come--> EMPTY (the sleeper is readied)
  *	  ^ '---unpark---> TOKEN
  *	  '----park_at-------'    (does not sleep)
  */
@@ -153,6 +153,18 @@ struct reap_parking {
  */
 REAP_API int	reap_park_at(struct reap_parking *parking);
 REAP_API void	reap_unpark(struct reap_parking *parking);
+
+/*
+ * reap_park_until -- reap_park_at() that gives up when the domain's clock shows `when', in nanoseconds, or later.
+ *
+ *   context    A context of a runtime.
+ *   ownership  As reap_park_at().
+ *   ordering   As reap_park_at() if it returns 0.  Whoever gave up has not taken an unpark: one that comes later is remembered.
+ *   cost       As reap_park_at(), with the clock, the place and the punctuality of reap_sleep_until(), and two uncontended locks.
+ *   returns    0; -ETIMEDOUT: at once if `when' has passed and there was no token; -EBUSY, -EPERM: as reap_park_at(); -ENOMEM: not
+ *              slept.
+ */
+REAP_API int	reap_park_until(struct reap_parking *parking, uint64_t when);
 
 REAP_END_DECLS
 

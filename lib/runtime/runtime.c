@@ -141,6 +141,7 @@ runtime_make(const struct reap_runtime_options *wanted, struct reap_runtime **ru
 	for (i = 0; i < n; i++, rt->nworkers++) {
 		workers[i].runtime = rt;
 		workers[i].index = i;
+		workers[i].timers.next = UINT64_MAX;
 		queue_init(&workers[i].local);
 		queue_init(&workers[i].bound);
 		if (!bed_init(&workers[i].lock, &workers[i].cond)) {

@@ -111,14 +111,17 @@ take_back(struct worker *w)
 static void
 expire(struct worker *w)
 {
-	struct reap_context *context;
 	uint64_t now;
 
 	if (timer_next(&w->timers) == UINT64_MAX)
 		return;
 	now = reap__now(w->runtime);
-	while ((context = reap__timer_due(&w->timers, now)) != NULL)
-		reap__ready(context);
+	while (timer_next(&w->timers) <= now) {
+		struct reap_context *context = reap__expired(w, now);
+
+		if (context != NULL)
+			reap__ready(context);
+	}
 }
 
 /* All that this worker can run without taking it from another.  False: nothing. */

@@ -49,7 +49,7 @@ struct worker {
 	unsigned fair_until;		/* in ticks: no offers on suspicion before that */
 	unsigned undrained;		/* goes and pauses since the last drain */
 	bool pausing;			/* the next ready() is for the context that reap_pause() leaves */
-	struct timers timers;
+	struct timers timers;		/* under the lock, but for timer_next() */
 	uint64_t doze;			/* how long to sleep on watch, nanoseconds */
 
 	/* The owner makes and takes back offers, thieves take them. */
@@ -60,7 +60,7 @@ struct worker {
 	alignas(LINE) uintptr_t inbox;	/* a stack of contexts pinned here */
 	unsigned token;			/* 1: the base context is wanted; anybody sets, idle() clears */
 	unsigned state;			/* AWAKE, SLEEPING; see idle.c */
-	pthread_mutex_t lock;		/* of `cond' alone: no data is under it */
+	pthread_mutex_t lock;		/* of `cond', and of `timers'; nothing else is locked or readied under it */
 	pthread_cond_t cond;		/* on the monotonic clock */
 	pthread_t thread;		/* its creator's, to join it */
 };
@@ -98,6 +98,9 @@ void		 reap__attach(struct worker *self);
 void		 reap__ready(struct reap_context *context);
 void		 reap__enqueue(struct worker *worker, struct reap_context *context);
 bool		 reap__gather(struct worker *worker);
+
+/* suspend.c */
+struct reap_context *reap__expired(struct worker *worker, uint64_t now);
 
 /* idle.c */
 void		 reap__idle(struct reap_worker *worker);
