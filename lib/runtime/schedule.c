@@ -8,7 +8,7 @@
 #include "worker.h"
 
 #define TIMER_TICKS	16u		/* switches between two looks at the timers of a busy worker; a power of 2 */
-#define FAIR_TICKS	64u		/* ... at what has been offered and nobody took, and at what was injected; likewise */
+#define FAIR_TICKS	64u		/* ... at what has been offered and nobody took, at what was injected, and for events; likewise */
 
 static _Thread_local struct worker *self_
 #ifdef __ELF__
@@ -161,6 +161,7 @@ next(struct reap_worker *worker)
 			/* What nobody took runs before it is offered again.  Twice its number: `bound' has its turns too. */
 			if (REAP_LOAD_RELAXED(&w->offer) != 0)
 				w->fair_until = w->ticks + 2 * w->offer_count;
+			reap__poll(w);
 			(void)reap__gather(w);
 		}
 	}
@@ -181,7 +182,8 @@ reap__enqueue(struct worker *w, struct reap_context *context)
 
 	w->pausing = false;
 	queue_push(&w->local, context);
-	maybe_share(w, patient);
+	if (!w->polling)
+		maybe_share(w, patient);
 }
 
 void
