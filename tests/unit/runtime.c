@@ -824,7 +824,7 @@ TEST(runtime, a_busy_worker_looks_for_events)
 /* The first event's context keeps the worker that slept over the events; the second one is for another worker to see. */
 TEST(runtime, somebody_else_sleeps_over_the_events_then)
 {
-	for (int i = 0; i < 20; i++) {
+	for (int i = 0; i < 40; i++) {
 		struct reap_context_options	go = { .size = sizeof(go), .entry = occupies };
 		struct occupant			first = { .go = 0 }, second = { .go = 1 };
 		struct reap_runtime_options	options;
@@ -838,7 +838,8 @@ TEST(runtime, somebody_else_sleeps_over_the_events_then)
 		CHECK_EQ(reap_runtime_go(rt, &go, &names[0]), 0);
 		go.arg = &second;
 		CHECK_EQ(reap_runtime_go(rt, &go, &names[1]), 0);
-		while (i % 2 == 0 && REAP_LOAD_RELAXED(&events.sleeps) == 0)
+		/* Both are parked: what is runnable would have to wait for its worker. */
+		while (REAP_LOAD_RELAXED(&first.place.reap__word) == 0 || REAP_LOAD_RELAXED(&second.place.reap__word) == 0)
 			(void)sched_yield();
 		event_for(&events, &first.place);
 		while (REAP_LOAD_ACQUIRE(&first.here) == 0)
