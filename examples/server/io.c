@@ -16,6 +16,7 @@
 
 struct slot {
 	struct reap_parking place[2];	/* by direction */
+	uint32_t ended;			/* 1: an event has told of the end, or of an error; by the macros of atomic.h */
 };
 
 struct io {
@@ -74,6 +75,9 @@ look(void *arg, uint64_t wait)
 		if (events[i].data.fd == io->bell)
 			continue;		/* edge-triggered: it need not be read */
 		slot = slot_of(io, events[i].data.fd);
+		/* Before the unpark, which releases it. */
+		if (events[i].events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR))
+			REAP_STORE_RELAXED(&slot->ended, 1);
 		/* The end and errors are for both to see. */
 		if (events[i].events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR))
 			reap_unpark(&slot->place[IO_IN]);
@@ -139,7 +143,16 @@ io_open(struct io *io, int fd)
 {
 	int err = make_page(io, fd);
 
-	return err != 0 ? err : watch(io, fd, EPOLLIN | EPOLLOUT | EPOLLRDHUP);
+	if (err != 0)
+		return err;
+	REAP_STORE_RELAXED(&slot_of(io, fd)->ended, 0);
+	return watch(io, fd, EPOLLIN | EPOLLOUT | EPOLLRDHUP);
+}
+
+bool
+io_drained(struct io *io, int fd, size_t wanted, ssize_t got)
+{
+	return got >= 0 && (size_t)got < wanted && REAP_LOAD_RELAXED(&slot_of(io, fd)->ended) == 0;
 }
 
 void

@@ -43,6 +43,12 @@ enum io_direction { IO_IN, IO_OUT };
 /* Until something may have changed: 0; -ETIMEDOUT; -ENOMEM. */
 int		io_wait(struct io *io, int fd, enum io_direction direction, uint64_t deadline);
 
+/*
+ * After a read: would the next one say -EAGAIN?  One that got less than it asked for has taken all that there was; unless the end had come
+ * as well, of which there will be no second edge.  So this is asked after the read.
+ */
+bool		io_drained(struct io *io, int fd, size_t wanted, ssize_t got);
+
 /* End the wait that is, or the next one that will be, in both directions: of one descriptor, of all. */
 void		io_kick(struct io *io, int fd);
 void		io_kick_all(struct io *io);
