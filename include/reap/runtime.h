@@ -26,6 +26,23 @@ REAP_BEGIN_DECLS
 
 struct reap_runtime;
 
+/*
+ * Events from outside, by epoll, kqueue or whatever tells of them.  The workers look for some now and then; and when there is nothing
+ * to run, one of them sleeps in poll() instead of sleeping in the runtime.
+ */
+struct reap_poller {
+	/* Unpark those that events have come for: nothing else of libreap may be called.  If there are none, sleep up to `wait'
+	 * nanoseconds; 0: not at all; UINT64_MAX: until one comes, or wake().  It may return early.
+	 *
+	 * With wait == 0 it is called by any worker, by several at a time, also while another one sleeps in it; on the stack of any
+	 * context, in the midst of a switch: as reap_host.next it neither blocks nor allocates.  Otherwise it is called by one worker
+	 * at a time, on the stack of a thread. */
+	void	(*poll)(void *arg, uint64_t wait);
+	/* Make the poll() that sleeps return at once; or, if none does, the next one that would.  Any thread; does not block. */
+	void	(*wake)(void *arg);
+	void	*arg;
+};
+
 /* Zero in any field but the first means the default. */
 struct reap_runtime_options {
 	size_t	 size;				/* sizeof(struct reap_runtime_options) of the caller */
@@ -35,6 +52,7 @@ struct reap_runtime_options {
 	unsigned reaper_batch;			/* reap_thread_start()'s, which runs if domain->policy is REAP_POLICY_THREAD */
 	const struct reap_domain_options *domain; /* copied; NULL: all default.  `user' and, of `host', next, ready, idle
 						 * and wake must be NULL: they are the runtime's; its observers are kept */
+	struct reap_poller poller;		/* poll and wake, or neither */
 };
 
 /*
@@ -133,7 +151,7 @@ REAP_API int	reap_sleep_until(uint64_t when);
 /*
  * A place to sleep for one context at a time, with a memory of one unpark.  All zero is ready for use.
  *
- *	EMPTY --park_at--> the sleeper --unpark--> EMPTY (the sleeper is readied)
+ *	EMPTY --park_at--> the sleeper --unpark, or its time has come--> EMPTY (the sleeper is readied)
  *	  ^ '---unpark---> TOKEN
  *	  '----park_at-------'    (does not sleep)
  */
@@ -153,6 +171,18 @@ struct reap_parking {
  */
 REAP_API int	reap_park_at(struct reap_parking *parking);
 REAP_API void	reap_unpark(struct reap_parking *parking);
+
+/*
+ * reap_park_until -- reap_park_at() that gives up when the domain's clock shows `when', in nanoseconds, or later.
+ *
+ *   context    A context of a runtime.
+ *   ownership  As reap_park_at().
+ *   ordering   As reap_park_at() if it returns 0.  Whoever gave up has not taken an unpark: one that comes later is remembered.
+ *   cost       As reap_park_at(), with the clock, the place and the punctuality of reap_sleep_until(), and two uncontended locks.
+ *   returns    0; -ETIMEDOUT: at once if `when' has passed and there was no token; -EBUSY, -EPERM: as reap_park_at(); -ENOMEM: not
+ *              slept.
+ */
+REAP_API int	reap_park_until(struct reap_parking *parking, uint64_t when);
 
 REAP_END_DECLS
 

@@ -6,8 +6,9 @@
  *
  *	busy --(+IDLE +SEARCHING)--> searching --(-SEARCHING)--> asleep --(+SEARCHING)--> searching --(-both)--> busy
  *
- * worker.state is SLEEPING from before the -SEARCHING on, until a compare-and-swap makes it AWAKE; whoever wins that, a waker
- * or the sleeper itself, adds the SEARCHING.  So a worker that has been chosen counts as searching before it runs.
+ * worker.state is SLEEPING from before the -SEARCHING on, and POLLING if the worker then sleeps in the poller, until a
+ * compare-and-swap makes it AWAKE; whoever wins that, a waker or the sleeper itself, adds the SEARCHING.  So a worker that has been
+ * chosen counts as searching before it runs.
  *
  * No wakeup is lost: each side writes, fences, then reads what the other writes, and so at least one sees the other.
  *
@@ -25,6 +26,12 @@
  *	   that somebody is busy watches; who finds all idle sleeps as long as it likes, as whoever gets busy later has
  *	   changed the same word later and sees that nobody watches.  Errors of this judgement cost time, not a context:
  *	   an offer that nobody takes is run by the worker that made it.
+ *	D  the poller, if there is one: as long as somebody is idle, an idle worker sleeps in it, and the others know by
+ *	   runtime.polled that they need not.
+ *		poller	polled = 0;                hungry -= IDLE, SEARCHING:     somebody idle, nobody searching?  wake one
+ *		sleeper	hungry -= SEARCHING;       FENCE A2;  polled: 0?  sleep in the poller instead
+ *	   Both write hungry; the second to do so sees what the first did before.  A poller that goes to work while another one
+ *	   searches leaves it to that one, as with B.
  */
 #include <errno.h>
 #include <limits.h>
@@ -78,11 +85,18 @@ reap__now(const struct reap_runtime *rt)
 static bool
 rouse(struct worker *w)
 {
-	unsigned state = SLEEPING;
+	unsigned state = REAP_LOAD_RELAXED(&w->state);
 
-	if (REAP_LOAD_RELAXED(&w->state) != SLEEPING || !REAP_CAS_ACQ_REL(&w->state, &state, AWAKE))
-		return false;
+	/* Again, if it goes from SLEEPING to POLLING meanwhile. */
+	do
+		if (state == AWAKE)
+			return false;
+	while (!REAP_CAS_ACQ_REL(&w->state, &state, AWAKE));
 	(void)REAP_ADD_ACQ_REL(&w->runtime->hungry, SEARCHING);
+	if (state == POLLING) {
+		w->runtime->poller.wake(w->runtime->poller.arg);
+		return true;
+	}
 	/* The sleeper looks at its state under the lock: it has seen AWAKE, or is in the wait that the signal ends. */
 	pthread_mutex_lock(&w->lock);
 	pthread_cond_signal(&w->cond);
@@ -129,8 +143,30 @@ reap__summon(struct reap_runtime *rt)
 
 	if (IDLE_OF(hungry) == 0 || hungry >= SEARCHING)
 		return;
+	/* Rather one of those that do not sleep in the poller: another one would have to take its place there. */
+	if (rt->poller.poll != NULL)
+		for (i = 0; i < rt->nworkers; i++)
+			if (REAP_LOAD_RELAXED(&rt->workers[i].state) == SLEEPING && rouse(&rt->workers[i]))
+				return;
 	for (i = 0; i < rt->nworkers && !rouse(&rt->workers[i]); i++)
 		;
+}
+
+static void
+ask_poller(struct worker *w, uint64_t wait)
+{
+	w->polling = true;
+	w->runtime->poller.poll(w->runtime->poller.arg, wait);
+	w->polling = false;
+}
+
+/* Look for events, unless an idle worker sleeps over them. */
+void
+reap__poll(struct worker *w)
+{
+	/* Relaxed: if it is wrong, there is a look too many, or one that is made up for at the next look. */
+	if (w->runtime->poller.poll != NULL && REAP_LOAD_RELAXED(&w->runtime->polled) == 0)
+		ask_poller(w, 0);
 }
 
 /* Is there work that anybody could take? */
@@ -231,6 +267,28 @@ nap(struct worker *w, uint64_t until)
 	pthread_mutex_unlock(&w->lock);
 }
 
+/* Sleep in the poller, until it returns, at the latest at `until'.  False: there is none, or somebody does. */
+static bool
+poll_until(struct worker *w, uint64_t until)
+{
+	struct reap_runtime *rt = w->runtime;
+	unsigned state = SLEEPING;
+	uint32_t nobody = 0;
+	uint64_t now;
+
+	if (rt->poller.poll == NULL || REAP_LOAD_RELAXED(&rt->polled) != 0 || !REAP_CAS_ACQUIRE(&rt->polled, &nobody, 1))
+		return false;
+	REAP_RUNTIME_BEFORE_SLEEP();
+	/* From here on rouse() calls poller.wake().  If it has been before, it did not. */
+	if (REAP_CAS_ACQ_REL(&w->state, &state, POLLING)) {
+		now = monotonic();
+		ask_poller(w, until == UINT64_MAX ? until : until > now ? until - now : 0);
+	}
+	/* Before our next change of hungry, which releases it: see D. */
+	REAP_STORE_RELAXED(&rt->polled, 0);
+	return true;
+}
+
 /* From searching to asleep and back.  True: roused; false: time is up, or there was something to do. */
 static bool
 doze(struct worker *w)
@@ -259,13 +317,15 @@ doze(struct worker *w)
 			until = look < until ? look : until;
 			w->doze = w->doze < DOZE_MAX ? 2 * w->doze : DOZE_MAX;
 		}
-		nap(w, until);
+		if (!poll_until(w, until))
+			nap(w, until);
 		if (watching)
 			REAP_STORE_RELAXED(&rt->watched, 0);	/* before our next -SEARCHING, which releases it: see C */
 	}
-	/* Acquire, on failure as well: pairs with the compare-and-swap of who roused us. */
-	if (!REAP_CAS_ACQ_REL(&w->state, &state, AWAKE))
-		return true;
+	/* Acquire, on failure as well: pairs with the compare-and-swap of who roused us.  Only we make it POLLING. */
+	while (!REAP_CAS_ACQ_REL(&w->state, &state, AWAKE))
+		if (state == AWAKE)
+			return true;
 	(void)REAP_ADD_ACQ_REL(&rt->hungry, SEARCHING);
 	return false;
 }
@@ -281,6 +341,7 @@ reap__idle(struct reap_worker *worker)
 
 	w->doze = DOZE_MIN;
 	(void)REAP_ADD_ACQ_REL(&rt->hungry, IDLE + SEARCHING);
+	reap__poll(w);
 	while (!search(w, rounds)) {
 		if (reap__drain(w))
 			rounds = 1;
@@ -290,7 +351,7 @@ reap__idle(struct reap_worker *worker)
 	hungry = REAP_ADD_ACQ_REL(&rt->hungry, 0u - IDLE - SEARCHING);
 	if (IDLE_OF(hungry) > 0 && hungry < SEARCHING) {
 		REAP_FENCE_SEQ_CST();	/* B3; pairs with B1 */
-		if (on_offer(rt, true))
+		if (on_offer(rt, true) || (rt->poller.poll != NULL && REAP_LOAD_RELAXED(&rt->polled) == 0))
 			reap__summon(rt);
 	}
 }

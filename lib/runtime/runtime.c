@@ -121,7 +121,7 @@ runtime_make(const struct reap_runtime_options *wanted, struct reap_runtime **ru
 		memcpy(&options, wanted, wanted->size < sizeof(options) ? wanted->size : sizeof(options));
 	}
 	n = options.workers != 0 ? options.workers : processors();
-	if (n > WORKERS_MAX)
+	if (n > WORKERS_MAX || (options.poller.poll == NULL) != (options.poller.wake == NULL))
 		return -EINVAL;
 	rt = aligned_alloc(alignof(struct reap_runtime), sizeof(*rt));
 	workers = aligned_alloc(alignof(struct worker), n * sizeof(*workers));
@@ -141,6 +141,7 @@ runtime_make(const struct reap_runtime_options *wanted, struct reap_runtime **ru
 	for (i = 0; i < n; i++, rt->nworkers++) {
 		workers[i].runtime = rt;
 		workers[i].index = i;
+		workers[i].timers.next = UINT64_MAX;
 		queue_init(&workers[i].local);
 		queue_init(&workers[i].bound);
 		if (!bed_init(&workers[i].lock, &workers[i].cond)) {
@@ -149,6 +150,7 @@ runtime_make(const struct reap_runtime_options *wanted, struct reap_runtime **ru
 		}
 	}
 	rt->few = n > 1 ? OFFER_FEW : UINT_MAX;
+	rt->poller = options.poller;
 	rt->drain_budget = options.drain_budget != 0 ? options.drain_budget : DRAIN_BUDGET_DEFAULT;
 	if ((err = make_domain(rt, options.domain)) == 0 && options.domain != NULL &&
 	    options.domain->policy == REAP_POLICY_THREAD &&

@@ -8,7 +8,7 @@
 #include "worker.h"
 
 #define TIMER_TICKS	16u		/* switches between two looks at the timers of a busy worker; a power of 2 */
-#define FAIR_TICKS	64u		/* ... at what has been offered and nobody took, and at what was injected; likewise */
+#define FAIR_TICKS	64u		/* ... at what has been offered and nobody took, at what was injected, and for events; likewise */
 
 static _Thread_local struct worker *self_
 #ifdef __ELF__
@@ -111,14 +111,17 @@ take_back(struct worker *w)
 static void
 expire(struct worker *w)
 {
-	struct reap_context *context;
 	uint64_t now;
 
 	if (timer_next(&w->timers) == UINT64_MAX)
 		return;
 	now = reap__now(w->runtime);
-	while ((context = reap__timer_due(&w->timers, now)) != NULL)
-		reap__ready(context);
+	while (timer_next(&w->timers) <= now) {
+		struct reap_context *context = reap__expired(w, now);
+
+		if (context != NULL)
+			reap__ready(context);
+	}
 }
 
 /* All that this worker can run without taking it from another.  False: nothing. */
@@ -158,6 +161,7 @@ next(struct reap_worker *worker)
 			/* What nobody took runs before it is offered again.  Twice its number: `bound' has its turns too. */
 			if (REAP_LOAD_RELAXED(&w->offer) != 0)
 				w->fair_until = w->ticks + 2 * w->offer_count;
+			reap__poll(w);
 			(void)reap__gather(w);
 		}
 	}
@@ -178,7 +182,8 @@ reap__enqueue(struct worker *w, struct reap_context *context)
 
 	w->pausing = false;
 	queue_push(&w->local, context);
-	maybe_share(w, patient);
+	if (!w->polling)
+		maybe_share(w, patient);
 }
 
 void

@@ -36,10 +36,67 @@ reap_pause(void)
 	w->pausing = false;		/* if there was nothing to yield to */
 }
 
-static bool
-set_timer(struct reap_context *parked, void *arg)
+#define EMPTY	((uintptr_t)0)
+#define TOKEN	((uintptr_t)1)		/* no context lies at address 1 */
+
+static void
+set_timer(struct worker *w, uint64_t when, struct timer *timer)
 {
-	reap__timer_insert(&reap__self()->timers, *(uint64_t *)arg, parked);
+	/* The room is still there in the landing: nothing else runs on this worker in between. */
+	pthread_mutex_lock(&w->lock);
+	reap__timer_insert(&w->timers, when, timer);
+	pthread_mutex_unlock(&w->lock);
+}
+
+static int
+make_room(struct worker *w)
+{
+	int err;
+
+	pthread_mutex_lock(&w->lock);
+	err = reap__timer_reserve(&w->timers);
+	pthread_mutex_unlock(&w->lock);
+	return err;
+}
+
+/*
+ * Take one that is due out of this worker's timers, to be readied; NULL: there was none, or another has woken it meanwhile.
+ *
+ * The one transition that decides who readies a sleeper with a time limit is that of the word it is parked at, from the sleeper to
+ * EMPTY.  If it is not ours, the sleeper may be on its way already, but not further than to this lock: see reap_park_until().
+ */
+struct reap_context *
+reap__expired(struct worker *w, uint64_t now)
+{
+	struct reap_context *context = NULL;
+	struct timer *timer;
+
+	pthread_mutex_lock(&w->lock);
+	if ((timer = reap__timer_due(&w->timers, now)) != NULL) {
+		uintptr_t sleeper = (uintptr_t)timer->context;
+
+		/* Acquire, release: as in reap_unpark(). */
+		if (timer->word == NULL || REAP_CAS_ACQ_REL(timer->word, &sleeper, EMPTY)) {
+			timer->expired = true;
+			context = timer->context;
+		}
+	}
+	pthread_mutex_unlock(&w->lock);
+	return context;
+}
+
+struct bed {				/* of one that only sleeps, on its stack */
+	uint64_t when;
+	struct timer timer;
+};
+
+static bool
+lie_down(struct reap_context *parked, void *arg)
+{
+	struct bed *bed = arg;
+
+	bed->timer.context = parked;
+	set_timer(reap__self(), bed->when, &bed->timer);
 	return true;
 }
 
@@ -47,6 +104,7 @@ int
 reap_sleep_until(uint64_t when)
 {
 	struct worker *w = reap__self();
+	struct bed bed = { .when = when };
 	int err;
 
 	if (w == NULL)
@@ -55,15 +113,11 @@ reap_sleep_until(uint64_t when)
 		reap_pause();
 		return 0;
 	}
-	/* The room is still there in the landing: nothing else runs on this worker in between. */
-	if ((err = reap__timer_reserve(&w->timers)) != 0)
+	if ((err = make_room(w)) != 0)
 		return err;
-	reap_park(w->reap, set_timer, &when);
+	reap_park(w->reap, lie_down, &bed);
 	return 0;
 }
-
-#define EMPTY	((uintptr_t)0)
-#define TOKEN	((uintptr_t)1)		/* no context lies at address 1 */
 
 struct place {				/* on the sleeper's stack: gone as soon as the sleeper is in the word */
 	struct reap_parking *parking;
@@ -107,6 +161,47 @@ reap_park_at(struct reap_parking *parking)
 		return 0;
 	reap_park(w->reap, take_place, &place);
 	return place.taken ? -EBUSY : 0;
+}
+
+struct limited {			/* a place with a time limit; on the sleeper's stack until it has left the timers */
+	struct place place;
+	struct bed bed;
+};
+
+static bool
+take_place_until(struct reap_context *parked, void *arg)
+{
+	struct limited *limited = arg;
+
+	/* The timer first: who is in the word may wake, leave and take its stack along before the next line here. */
+	(void)lie_down(parked, &limited->bed);
+	return take_place(parked, &limited->place);
+}
+
+int
+reap_park_until(struct reap_parking *parking, uint64_t when)
+{
+	struct limited limited = { { parking, false }, { when, { TIMER_OUT, NULL, &parking->reap__word, false } } };
+	struct worker *w = reap__self();
+	uintptr_t token = TOKEN;
+	int err;
+
+	if (w == NULL)
+		return -EPERM;
+	/* Acquire: as in reap_park_at(). */
+	if (REAP_LOAD_RELAXED(&parking->reap__word) == TOKEN && REAP_CAS_ACQUIRE(&parking->reap__word, &token, EMPTY))
+		return 0;
+	if (when <= reap__now(w->runtime))
+		return -ETIMEDOUT;
+	if ((err = make_room(w)) != 0)
+		return err;
+	reap_park(w->reap, take_place_until, &limited);
+	/* We may be on another worker now; the timer is with the one we left.  If its time has come as well, that one may be looking
+	 * at us: without the lock, at a stack that is used for something else. */
+	pthread_mutex_lock(&w->lock);
+	reap__timer_remove(&w->timers, &limited.bed.timer);
+	pthread_mutex_unlock(&w->lock);
+	return limited.place.taken ? -EBUSY : limited.bed.timer.expired ? -ETIMEDOUT : 0;
 }
 
 void

@@ -8,7 +8,7 @@ int
 reap__timer_reserve(struct timers *timers)
 {
 	size_t room = timers->room == 0 ? 16 : 2 * timers->room;
-	struct timer *heap;
+	struct timer_place *heap;
 
 	if (timers->count < timers->room)
 		return 0;
@@ -19,36 +19,68 @@ reap__timer_reserve(struct timers *timers)
 	return 0;
 }
 
-void
-reap__timer_insert(struct timers *timers, uint64_t when, struct reap_context *context)
+static void
+put(struct timers *timers, size_t i, struct timer_place place)
 {
-	struct timer *heap = timers->heap;
-	size_t i = timers->count++;
-
-	for (; i > 0 && heap[(i - 1) / 2].when > when; i = (i - 1) / 2)
-		heap[i] = heap[(i - 1) / 2];
-	heap[i] = (struct timer){ when, context };
+	timers->heap[i] = place;
+	place.timer->place = i;
 }
 
-struct reap_context *
-reap__timer_due(struct timers *timers, uint64_t now)
+static void
+say_next(struct timers *timers)
 {
-	struct timer *heap = timers->heap, last;
-	struct reap_context *due;
-	size_t i = 0, child;
+	/* Relaxed: see timer_next(). */
+	REAP_STORE_RELAXED(&timers->next, timers->count == 0 ? UINT64_MAX : timers->heap[0].when);
+}
 
-	if (timers->count == 0 || heap[0].when > now)
-		return NULL;
-	due = heap[0].context;
-	last = heap[--timers->count];
+/* The place i is free, and what is above and below it is in order: put this one where it belongs. */
+static void
+settle(struct timers *timers, size_t i, struct timer_place place)
+{
+	struct timer_place *heap = timers->heap;
+	size_t child;
+
+	for (; i > 0 && heap[(i - 1) / 2].when > place.when; i = (i - 1) / 2)
+		put(timers, i, heap[(i - 1) / 2]);
 	while ((child = 2 * i + 1) < timers->count) {
 		if (child + 1 < timers->count && heap[child + 1].when < heap[child].when)
 			child++;
-		if (last.when <= heap[child].when)
+		if (place.when <= heap[child].when)
 			break;
-		heap[i] = heap[child];
+		put(timers, i, heap[child]);
 		i = child;
 	}
-	heap[i] = last;
+	put(timers, i, place);
+}
+
+void
+reap__timer_insert(struct timers *timers, uint64_t when, struct timer *timer)
+{
+	settle(timers, timers->count++, (struct timer_place){ when, timer });
+	say_next(timers);
+}
+
+void
+reap__timer_remove(struct timers *timers, struct timer *timer)
+{
+	size_t i = timer->place;
+
+	if (i == TIMER_OUT)
+		return;
+	timer->place = TIMER_OUT;
+	if (i != --timers->count)
+		settle(timers, i, timers->heap[timers->count]);
+	say_next(timers);
+}
+
+struct timer *
+reap__timer_due(struct timers *timers, uint64_t now)
+{
+	struct timer *due;
+
+	if (timers->count == 0 || timers->heap[0].when > now)
+		return NULL;
+	due = timers->heap[0].timer;
+	reap__timer_remove(timers, due);
 	return due;
 }

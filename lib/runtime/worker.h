@@ -34,7 +34,7 @@
 #define SEARCHING	0x10000u
 #define IDLE_OF(hungry)	((hungry) & 0xffffu)
 
-enum { AWAKE, SLEEPING };
+enum { AWAKE, SLEEPING, POLLING };
 
 struct worker {
 	/* This worker only; no atomics. */
@@ -49,7 +49,8 @@ struct worker {
 	unsigned fair_until;		/* in ticks: no offers on suspicion before that */
 	unsigned undrained;		/* goes and pauses since the last drain */
 	bool pausing;			/* the next ready() is for the context that reap_pause() leaves */
-	struct timers timers;
+	bool polling;			/* in poller.poll(): what it readies is shared when it has returned */
+	struct timers timers;		/* under the lock, but for timer_next() */
 	uint64_t doze;			/* how long to sleep on watch, nanoseconds */
 
 	/* The owner makes and takes back offers, thieves take them. */
@@ -59,8 +60,8 @@ struct worker {
 	/* Anybody, to reach this worker. */
 	alignas(LINE) uintptr_t inbox;	/* a stack of contexts pinned here */
 	unsigned token;			/* 1: the base context is wanted; anybody sets, idle() clears */
-	unsigned state;			/* AWAKE, SLEEPING; see idle.c */
-	pthread_mutex_t lock;		/* of `cond' alone: no data is under it */
+	unsigned state;			/* AWAKE, SLEEPING, POLLING; see idle.c */
+	pthread_mutex_t lock;		/* of `cond', and of `timers'; nothing else is locked or readied under it */
 	pthread_cond_t cond;		/* on the monotonic clock */
 	pthread_t thread;		/* its creator's, to join it */
 };
@@ -74,10 +75,12 @@ struct reap_runtime {
 	struct reap_domain *domain;
 	uint64_t (*clock)(void *);	/* the domain's; NULL: CLOCK_MONOTONIC */
 	void	*clock_arg;
+	struct reap_poller poller;	/* poll may be NULL */
 
 	/* Read at every switch, written when a worker runs dry or finds work again. */
 	alignas(LINE) uint32_t hungry;	/* IDLE for each idle worker, and SEARCHING if it is not asleep; see idle.c */
 	uint32_t watched;		/* 1: an idle worker sleeps with a timeout, on watch for patient offers */
+	uint32_t polled;		/* 1: an idle worker sleeps in poller.poll(), or is about to or just did; see idle.c, D */
 
 	alignas(LINE) uintptr_t injected; /* a stack of contexts readied by threads that are no workers */
 
@@ -99,12 +102,16 @@ void		 reap__ready(struct reap_context *context);
 void		 reap__enqueue(struct worker *worker, struct reap_context *context);
 bool		 reap__gather(struct worker *worker);
 
+/* suspend.c */
+struct reap_context *reap__expired(struct worker *worker, uint64_t now);
+
 /* idle.c */
 void		 reap__idle(struct reap_worker *worker);
 void		 reap__wake(struct reap_worker *worker);
 void		 reap__call(struct worker *worker);
 void		 reap__rouse(struct worker *worker);
 void		 reap__summon(struct reap_runtime *runtime);
+void		 reap__poll(struct worker *worker);
 bool		 reap__drain(struct worker *worker);
 uint64_t	 reap__now(const struct reap_runtime *runtime);
 

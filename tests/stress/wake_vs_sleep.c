@@ -8,8 +8,9 @@
  *	outside	OS threads that send contexts in and wait for them in the kernel, while all workers sleep in between
  *	knock	an OS thread that unparks a pinned context again and again
  *	stop	runtimes that end as their workers fall asleep for the first time
+ *	events	what unparks comes by the poller, which nobody wakes for it
  *
- * The last three wait between their rounds, a little longer each time, then from none again: so that some rounds hit the
+ * All but the last is done twice, the second time with workers that sleep in a poller.  The last four wait between their rounds, a little longer each time, then from none again: so that some rounds hit the
  * moment at which the last worker goes to sleep, some tens of microseconds after it ran dry.  This program's runtime is built
  * to take some microseconds for that moment.
  */
@@ -18,6 +19,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <reap/runtime.h>
@@ -216,19 +218,84 @@ knock(struct reap_runtime *runtime)
 	CHECK_EQ(reap_join(handle, 0, NULL), 0);
 }
 
-int
-main(int argc, char **argv)
+/* ---- a poller with two kinds of news: an event, and that it is to return */
+
+static pthread_mutex_t poll_lock = PTHREAD_MUTEX_INITIALIZER;
+static pthread_cond_t poll_cond = PTHREAD_COND_INITIALIZER;
+static bool poll_woken, poll_event;	/* under the lock */
+
+static void
+poll_events(void *arg, uint64_t wait)
 {
-	struct reap_runtime_options options = { .size = sizeof(options), .workers = WORKERS };
+	struct timespec until;
+	bool event;
+	int err = 0;
+
+	(void)arg;
+	if (wait != 0) {
+		clock_gettime(CLOCK_REALTIME, &until);
+		wait = (wait < 1000 * UINT64_C(1000000000) ? wait : 1000 * UINT64_C(1000000000)) + (uint64_t)until.tv_nsec;
+		until.tv_sec += (time_t)(wait / 1000000000);
+		until.tv_nsec = (long)(wait % 1000000000);
+	}
+	pthread_mutex_lock(&poll_lock);
+	while (wait != 0 && err == 0 && !poll_woken && !poll_event)
+		err = pthread_cond_timedwait(&poll_cond, &poll_lock, &until);
+	if (wait != 0)
+		poll_woken = false;
+	event = poll_event;
+	poll_event = false;
+	pthread_mutex_unlock(&poll_lock);
+	if (event)
+		reap_unpark(&door);
+}
+
+static void
+tell(bool *what)
+{
+	pthread_mutex_lock(&poll_lock);
+	*what = true;
+	pthread_cond_signal(&poll_cond);
+	pthread_mutex_unlock(&poll_lock);
+}
+
+static void
+wake_poller(void *arg)
+{
+	(void)arg;
+	tell(&poll_woken);
+}
+
+static void
+events(struct reap_runtime *runtime)
+{
+	struct reap_context_options options = { .size = sizeof(options), .entry = answer };
+	struct reap_handle handle;
+
+	REAP_STORE_RELAXED(&knocks, 0);
+	CHECK_EQ(reap_runtime_go(runtime, &options, &handle), 0);
+	for (long i = 0; i < rounds / 2; i++) {
+		linger(i);
+		tell(&poll_event);
+		while (REAP_LOAD_RELAXED(&knocks) == i)
+			sched_yield();
+	}
+	CHECK_EQ(reap_join(handle, 0, NULL), 0);
+}
+
+static void
+all(struct reap_runtime_options options)
+{
 	static struct pair pair[3];
 	struct reap_runtime *runtime;
 	pthread_t thread[2];
 	int i;
 
-	rounds = argc > 1 ? atol(argv[1]) : check_long() ? 20 * rounds : rounds;
-	signal(SIGALRM, lost);
-	alarm(check_long() ? 20 * SECONDS : SECONDS);
-
+	memset(pair, 0, sizeof(pair));
+	REAP_STORE_RELAXED(&taken[0], 0);
+	REAP_STORE_RELAXED(&taken[1], 0);
+	REAP_STORE_RELAXED(&seated, 0);
+	REAP_STORE_RELAXED(&knocks, 0);
 	CHECK_EQ(reap_run(&options, pairs, pair, NULL), 0);
 	options.workers = 2;
 	CHECK_EQ(reap_run(&options, pinned, &pair[2], NULL), 0);
@@ -240,8 +307,26 @@ main(int argc, char **argv)
 		CHECK_EQ(pthread_join(thread[i], NULL), 0);
 	outside(runtime);		/* alone: nobody else wakes who has overslept */
 	knock(runtime);
+	if (options.poller.poll != NULL)
+		events(runtime);
 	CHECK_EQ(reap_runtime_destroy(runtime), 0);
 	stop(&options);
+}
+
+int
+main(int argc, char **argv)
+{
+	struct reap_runtime_options options = { .size = sizeof(options), .workers = WORKERS };
+
+	rounds = argc > 1 ? atol(argv[1]) : check_long() ? 20 * rounds : rounds;
+	signal(SIGALRM, lost);
+	alarm(check_long() ? 20 * SECONDS : SECONDS);
+
+	all(options);
+	rounds /= 2;
+	options.poller = (struct reap_poller){ .poll = poll_events, .wake = wake_poller };
+	all(options);
+	printf("with a poller: %ld events and ", rounds / 2);
 	printf("%ld hand-overs by unpark, %ld between pinned contexts, %ld from outside, %ld knocks, %ld ends, no wakeup lost\n",
 	    4 * rounds, 2 * rounds, 3 * (rounds / 2), rounds / 2, rounds / 8);
 	return 0;

@@ -4,7 +4,9 @@
  */
 #include <errno.h>
 #include <limits.h>
+#include <pthread.h>
 #include <sched.h>
+#include <time.h>
 
 #include <reap/runtime.h>
 
@@ -52,6 +54,9 @@ TEST(runtime, refuses_what_it_does_not_understand)
 	options.size = 0;
 	CHECK_EQ(reap_runtime_create(&options, &rt), -EINVAL);
 	options = workers(32768);
+	CHECK_EQ(reap_runtime_create(&options, &rt), -EINVAL);
+	options = workers(1);
+	options.poller.wake = free;
 	CHECK_EQ(reap_runtime_create(&options, &rt), -EINVAL);
 	options = workers(1);
 	options.domain = &domain;
@@ -136,6 +141,7 @@ TEST(runtime, says_who_may_ask_for_what)
 
 	CHECK_EQ(reap_go(nothing, NULL, &child), -EPERM);
 	CHECK_EQ(reap_park_at(&parking), -EPERM);
+	CHECK_EQ(reap_park_until(&parking, 0), -EPERM);
 	CHECK_EQ(reap_sleep_until(0), -EPERM);
 	CHECK(reap_runtime_self() == NULL);
 	CHECK_EQ(reap_runtime_worker_index(), -1);
@@ -523,6 +529,353 @@ TEST(runtime, sleepers_wake_at_their_time_and_not_before)
 	options.domain = &domain;
 	CHECK_EQ(reap_run(&options, sets_the_clock, NULL, &status), 0);
 	CHECK_EQ(status, 42);
+}
+
+/* One worker, by the injected clock. */
+static void
+run_by_the_clock(reap_entry *entry)
+{
+	struct reap_domain_options	domain = { .size = sizeof(domain), .clock = injected };
+	struct reap_runtime_options	options = workers(1);
+	intptr_t			status;
+
+	options.domain = &domain;
+	REAP_STORE_RELAXED(&tick, 0);
+	CHECK_EQ(reap_run(&options, entry, NULL, &status), 0);
+	CHECK_EQ(status, 42);
+}
+
+static void
+set_clock(uint64_t to)
+{
+	REAP_STORE_RELAXED(&tick, to);
+	for (int n = 0; n < 40; n++)
+		reap_pause();		/* past the next look at the timers */
+}
+
+static struct reap_parking the_place;
+
+static intptr_t
+parks_until(void *arg)
+{
+	return reap_park_until(&the_place, (uint64_t)(uintptr_t)arg);
+}
+
+static intptr_t
+status_of(struct reap_context *child)
+{
+	struct reap_result r;
+
+	CHECK_EQ(reap_wait(child, 0, &r), 0);
+	return r.status;
+}
+
+static intptr_t
+gives_up(void *arg)
+{
+	struct reap_context *child, *other;
+
+	(void)arg;
+	set_clock(10);
+	CHECK_EQ(reap_park_until(&the_place, 10), -ETIMEDOUT);	/* nothing there, and no time to wait */
+	reap_unpark(&the_place);
+	CHECK_EQ(reap_park_until(&the_place, 0), 0);		/* what is there is taken, however late it is */
+
+	CHECK_EQ(reap_go(parks_until, (void *)20, &child), 0);
+	reap_pause();
+	reap_unpark(&the_place);				/* in time */
+	CHECK_EQ(status_of(child), 0);
+	set_clock(30);						/* its timer is gone with it */
+
+	CHECK_EQ(reap_go(parks_until, (void *)40, &child), 0);
+	set_clock(39);
+	CHECK_EQ(reap_wait(child, REAP_NOHANG, NULL), -EAGAIN);
+	CHECK_EQ(reap_go(parks_until, (void *)35, &other), 0);
+	reap_pause();
+	CHECK_EQ(status_of(other), -ETIMEDOUT);			/* not -EBUSY: it does not come to that */
+	CHECK_EQ(reap_go(parks_until, (void *)50, &other), 0);
+	reap_pause();
+	CHECK_EQ(status_of(other), -EBUSY);
+	set_clock(40);
+	CHECK_EQ(status_of(child), -ETIMEDOUT);
+
+	reap_unpark(&the_place);				/* too late for that one: for the next */
+	CHECK_EQ(reap_park_until(&the_place, 60), 0);
+	return 42;
+}
+
+TEST(runtime, a_parking_place_with_a_time_limit)
+{
+	run_by_the_clock(gives_up);
+}
+
+#define CROWD	97u
+
+static struct reap_parking	bench[CROWD];
+static int			outcome[CROWD];		/* 1: as yet none */
+
+static intptr_t
+sits_until(void *arg)
+{
+	uintptr_t i = (uintptr_t)arg;
+
+	outcome[i] = reap_park_until(&bench[i], 1 + i * 41 % CROWD);	/* all times from 1 to CROWD */
+	return 0;
+}
+
+/* The i-th that wants to be woken before its time, in an order of its own; the others it leaves to the clock. */
+static intptr_t
+is_woken_or_not(void *arg)
+{
+	struct reap_context *child;
+
+	(void)arg;
+	for (uintptr_t i = 0; i < CROWD; i++) {
+		outcome[i] = 1;
+		CHECK_EQ(reap_go(sits_until, (void *)i, &child), 0);
+	}
+	reap_pause();
+	for (unsigned n = 0; n < CROWD; n++)
+		if (n * 29 % CROWD % 3 == 0)
+			reap_unpark(&bench[n * 29 % CROWD]);
+	reap_pause();
+	for (uint64_t now = 1; now <= CROWD; now++) {
+		set_clock(now);
+		for (unsigned i = 0; i < CROWD; i++)
+			CHECK_EQ(outcome[i], i % 3 == 0 ? 0 : 1 + i * 41 % CROWD <= now ? -ETIMEDOUT : 1);
+	}
+	while (reap_wait_any(0, NULL) == 0)
+		continue;
+	return 42;
+}
+
+TEST(runtime, some_are_woken_and_the_others_still_expire_in_time)
+{
+	run_by_the_clock(is_woken_or_not);
+}
+
+/* ---- events from outside */
+
+struct events {
+	pthread_mutex_t		lock;
+	pthread_cond_t		cond;
+	struct reap_parking	*due[4];
+	unsigned		ndue, asleep;
+	bool			woken;
+	unsigned		looks, sleeps;		/* so many calls of each kind; by the macros of atomic.h */
+};
+
+static void
+poll_events(void *arg, uint64_t wait)
+{
+	struct events		*events = arg;
+	struct reap_parking	*due[4];
+	unsigned		n;
+
+	(void)REAP_ADD_RELAXED(wait == 0 ? &events->looks : &events->sleeps, 1);
+	pthread_mutex_lock(&events->lock);
+	if (wait != 0) {
+		struct timespec until;
+
+		clock_gettime(CLOCK_REALTIME, &until);
+		wait = wait < 3600 * UINT64_C(1000000000) ? wait : 3600 * UINT64_C(1000000000);
+		wait += (uint64_t)until.tv_nsec;
+		until.tv_sec += (time_t)(wait / 1000000000);
+		until.tv_nsec = (long)(wait % 1000000000);
+		CHECK_EQ(events->asleep++, 0);		/* one at a time */
+		for (int err = 0; err == 0 && events->ndue == 0 && !events->woken;)
+			err = pthread_cond_timedwait(&events->cond, &events->lock, &until);
+		events->asleep--;
+		events->woken = false;
+	}
+	for (n = 0; n < events->ndue; n++)
+		due[n] = events->due[n];
+	events->ndue = 0;
+	pthread_mutex_unlock(&events->lock);
+	while (n > 0)
+		reap_unpark(due[--n]);
+}
+
+static void
+wake_poller(void *arg)
+{
+	struct events *events = arg;
+
+	pthread_mutex_lock(&events->lock);
+	events->woken = true;
+	pthread_cond_signal(&events->cond);
+	pthread_mutex_unlock(&events->lock);
+}
+
+/* Without a word to the runtime: only poll_events() finds it. */
+static void
+event_for(struct events *events, struct reap_parking *parking)
+{
+	pthread_mutex_lock(&events->lock);
+	events->due[events->ndue++] = parking;
+	pthread_cond_signal(&events->cond);
+	pthread_mutex_unlock(&events->lock);
+}
+
+static struct reap_runtime_options
+with_events(unsigned n, struct events *events)
+{
+	struct reap_runtime_options options = workers(n);
+
+	*events = (struct events){ .lock = PTHREAD_MUTEX_INITIALIZER, .cond = PTHREAD_COND_INITIALIZER };
+	options.poller = (struct reap_poller){ poll_events, wake_poller, events };
+	return options;
+}
+
+static intptr_t
+awaits(void *arg)
+{
+	return reap_park_at(arg);
+}
+
+/* The workers sleep in poll(): what comes from outside by other ways reaches them there, and so does their end. */
+static void
+is_reached(unsigned n)
+{
+	struct reap_context_options	go = { .size = sizeof(go), .entry = awaits };
+	struct reap_runtime_options	options;
+	struct reap_parking		place = { 0 };
+	struct reap_runtime		*rt;
+	struct reap_handle		name;
+	struct events			events;
+
+	options = with_events(n, &events);
+	go.arg = &place;
+	CHECK_EQ(reap_runtime_create(&options, &rt), 0);
+	for (int i = 0; i < 10; i++) {
+		CHECK_EQ(reap_runtime_go(rt, &go, &name), 0);
+		while (REAP_LOAD_RELAXED(&events.sleeps) == 0)
+			(void)sched_yield();
+		if (i % 2 == 0)
+			event_for(&events, &place);
+		else
+			reap_unpark(&place);
+		CHECK_EQ(reap_join(name, 0, NULL), 0);
+	}
+	CHECK_EQ(reap_runtime_destroy(rt), 0);
+}
+
+TEST(runtime, who_sleeps_in_the_poller_is_reached)
+{
+	is_reached(1);
+	is_reached(3);
+}
+
+/* It says that it runs, and keeps the worker until it is told. */
+struct occupant {
+	struct reap_parking	place;
+	unsigned		here, go, pausing;
+};
+
+static intptr_t
+occupies(void *arg)
+{
+	struct occupant *occupant = arg;
+
+	CHECK_EQ(reap_park_at(&occupant->place), 0);
+	REAP_STORE_RELEASE(&occupant->here, 1);
+	while (REAP_LOAD_ACQUIRE(&occupant->go) == 0)
+		(void)sched_yield();
+	return 0;
+}
+
+/* Two of these, and their worker is never idle. */
+static intptr_t
+pauses_until_another_runs(void *arg)
+{
+	struct occupant *occupant = arg;
+
+	(void)REAP_ADD_RELAXED(&occupant->pausing, 1);
+	while (REAP_LOAD_RELAXED(&occupant->here) == 0)
+		reap_pause();
+	return 0;
+}
+
+TEST(runtime, a_busy_worker_looks_for_events)
+{
+	struct reap_context_options	go = { .size = sizeof(go), .entry = occupies };
+	struct occupant			occupant = { .go = 1 };
+	struct reap_runtime_options	options;
+	struct reap_runtime		*rt;
+	struct reap_handle		names[3];
+	struct events			events;
+
+	options = with_events(1, &events);
+	CHECK_EQ(reap_runtime_create(&options, &rt), 0);
+	go.arg = &occupant;
+	CHECK_EQ(reap_runtime_go(rt, &go, &names[0]), 0);
+	go.entry = pauses_until_another_runs;
+	CHECK_EQ(reap_runtime_go(rt, &go, &names[1]), 0);
+	CHECK_EQ(reap_runtime_go(rt, &go, &names[2]), 0);
+	while (REAP_LOAD_RELAXED(&occupant.pausing) < 2)
+		(void)sched_yield();
+	event_for(&events, &occupant.place);
+	for (int i = 0; i < 3; i++)
+		CHECK_EQ(reap_join(names[i], 0, NULL), 0);
+	CHECK(REAP_LOAD_RELAXED(&events.looks) > 0);
+	CHECK_EQ(reap_runtime_destroy(rt), 0);
+}
+
+/* The first event's context keeps the worker that slept over the events; the second one is for another worker to see. */
+TEST(runtime, somebody_else_sleeps_over_the_events_then)
+{
+	for (int i = 0; i < 40; i++) {
+		struct reap_context_options	go = { .size = sizeof(go), .entry = occupies };
+		struct occupant			first = { .go = 0 }, second = { .go = 1 };
+		struct reap_runtime_options	options;
+		struct reap_runtime		*rt;
+		struct reap_handle		names[2];
+		struct events			events;
+
+		options = with_events(2, &events);
+		CHECK_EQ(reap_runtime_create(&options, &rt), 0);
+		go.arg = &first;
+		CHECK_EQ(reap_runtime_go(rt, &go, &names[0]), 0);
+		go.arg = &second;
+		CHECK_EQ(reap_runtime_go(rt, &go, &names[1]), 0);
+		/* Both are parked: what is runnable would have to wait for its worker. */
+		while (REAP_LOAD_RELAXED(&first.place.reap__word) == 0 || REAP_LOAD_RELAXED(&second.place.reap__word) == 0)
+			(void)sched_yield();
+		event_for(&events, &first.place);
+		while (REAP_LOAD_ACQUIRE(&first.here) == 0)
+			(void)sched_yield();
+		event_for(&events, &second.place);
+		CHECK_EQ(reap_join(names[1], 0, NULL), 0);
+		REAP_STORE_RELEASE(&first.go, 1);
+		CHECK_EQ(reap_join(names[0], 0, NULL), 0);
+		CHECK_EQ(reap_runtime_destroy(rt), 0);
+	}
+}
+
+/* poll() is told to return in time for sleepers. */
+static intptr_t
+sleeps_a_moment(void *arg)
+{
+	struct timespec ts;
+	uint64_t	when;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	when = (uint64_t)ts.tv_sec * 1000000000 + (uint64_t)ts.tv_nsec + 2000000;
+	CHECK_EQ(reap_park_until(arg, when), -ETIMEDOUT);
+	return 42;
+}
+
+TEST(runtime, who_sleeps_in_the_poller_wakes_in_time_for_the_sleepers)
+{
+	struct reap_runtime_options	options;
+	struct reap_parking		place = { 0 };
+	struct events			events;
+	intptr_t			status;
+
+	options = with_events(1, &events);
+	CHECK_EQ(reap_run(&options, sleeps_a_moment, &place, &status), 0);
+	CHECK_EQ(status, 42);
+	CHECK(REAP_LOAD_RELAXED(&events.sleeps) > 0);
 }
 
 /* ---- the end */
