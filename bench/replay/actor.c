@@ -52,6 +52,8 @@ collected(struct actor *child, const struct reap_result *result, uint64_t asked,
 		if (asked <= child->exit_ns) {
 			tally->waited_first++;
 			hist_add(&tally->to_parent, now - child->exit_ns);
+			if (engine->setup.measuring)
+				observe_collected(tally, child, now);
 		} else if (outcome == OUTCOME_WAITED)
 			outcome = OUTCOME_LATE;
 	}

@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <limits.h>
 #include <math.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -122,7 +123,8 @@ conductor_main(void *arg)
 
 /* What is read before and after a round; the difference is the round's. */
 struct meter {
-	uint64_t wall, cpu, reaper_cpu;
+	uint64_t wall, cpu;
+	struct process_time reaper, workers;
 	long	 os_switches;
 	struct reap_stats stats;
 };
@@ -131,11 +133,20 @@ static void
 read_meter(struct meter *m)
 {
 	struct rusage usage;
+	unsigned i;
 
 	getrusage(RUSAGE_SELF, &usage);
 	m->os_switches = usage.ru_nvcsw + usage.ru_nivcsw;
 	read_stats(&m->stats);
-	m->reaper_cpu = engine->reaper != 0 ? process_thread_cpu_ns(engine->reaper) : 0;
+	m->reaper = m->workers = (struct process_time){ 0, 0 };
+	if (engine->reaper != 0)
+		m->reaper = process_thread_time(engine->reaper);
+	for (i = 0; i < engine->workers.n; i++) {
+		struct process_time one = process_thread_time(engine->workers.id[i]);
+
+		m->workers.run_ns += one.run_ns;
+		m->workers.queued_ns += one.queued_ns;
+	}
 	m->cpu = clock_ns(CLOCK_PROCESS_CPUTIME_ID);
 	m->wall = now_ns();
 }
@@ -185,13 +196,15 @@ put_tallies(struct round *round)
 	double *f = round->figure;
 	unsigned i, m, o;
 
-	sum = (struct tally){ .exited = 0 };
+	memset(&sum, 0, offsetof(struct tally, gauge));
 	for (i = 0; i < tally_count(&engine->tallies); i++) {
 		const struct tally *t = engine->tallies.tally[i];
 
 		hist_merge(&sum.to_parent, &t->to_parent);
 		hist_merge(&sum.to_collected, &t->to_collected);
 		hist_merge(&sum.to_free, &t->to_free);
+		hist_merge(&sum.to_landing, &t->to_landing);
+		hist_merge(&sum.landed, &t->landed);
 		sum.waits += t->waits;
 		sum.waited_first += t->waited_first;
 		sum.peak_zombies = t->peak_zombies > sum.peak_zombies ? t->peak_zombies : sum.peak_zombies;
@@ -209,9 +222,16 @@ put_tallies(struct round *round)
 	put_quantiles(&f[FIGURE_COLLECTED_P50], &sum.to_collected);
 	f[FIGURE_WAITING] = share(sum.waited_first, sum.waits);
 	f[FIGURE_WAITING_COUNT] = (double)sum.waited_first;
+	round->latency[LATENCY_PARENT] = sum.to_parent;
+	round->latency[LATENCY_COLLECTED] = sum.to_collected;
 	if (!engine->setup.measuring)
 		return;
+	round->latency[LATENCY_FREE] = sum.to_free;
+	round->latency[LATENCY_LANDING] = sum.to_landing;
+	round->latency[LATENCY_LANDED] = sum.landed;
 	put_quantiles(&f[FIGURE_FREE_P50], &sum.to_free);
+	put_quantiles(&f[FIGURE_LANDING_P50], &sum.to_landing);
+	put_quantiles(&f[FIGURE_LANDED_P50], &sum.landed);
 	f[FIGURE_ZOMBIES] = (double)sum.peak_zombies;
 	f[FIGURE_ZOMBIE_BYTES] = (double)sum.peak_bytes / 1024;
 	f[FIGURE_BACKLOG] = (double)sum.peak_backlog;
@@ -241,6 +261,17 @@ put_ledger(double *f, const struct reap_stats *before, const struct reap_stats *
 	}
 }
 
+/* Running, in the kernel's run queue, stopped: in percent of the time that was there. */
+static void
+put_thread_time(double *figure, struct process_time before, struct process_time after, double ns)
+{
+	figure[0] = 100 * (double)(after.run_ns - before.run_ns) / ns;
+	figure[1] = 100 * (double)(after.queued_ns - before.queued_ns) / ns;
+	figure[2] = 100 - figure[0] - figure[1];
+	if (figure[2] < 0)
+		figure[2] = 0;		/* two clocks */
+}
+
 static void
 put_meters(struct round *round, const struct meter *before, const struct meter *after)
 {
@@ -253,7 +284,11 @@ put_meters(struct round *round, const struct meter *before, const struct meter *
 	f[FIGURE_CPU] = cpu / exits / 1000;
 	f[FIGURE_CPU_BEYOND_BODIES] = (cpu - body) / exits / 1000;
 	if (engine->reaper != 0)
-		f[FIGURE_REAPER_CPU] = (double)(after->reaper_cpu - before->reaper_cpu) / exits / 1000;
+		f[FIGURE_REAPER_CPU] = (double)(after->reaper.run_ns - before->reaper.run_ns) / exits / 1000;
+	if (engine->reaper != 0)
+		put_thread_time(&f[FIGURE_REAPER_RUNNING], before->reaper, after->reaper, wall);
+	if (engine->workers.n != 0)
+		put_thread_time(&f[FIGURE_WORKERS_RUNNING], before->workers, after->workers, wall * engine->workers.n);
 	f[FIGURE_SWITCHES] = (double)(a->switches - b->switches) / exits;
 	f[FIGURE_OS_SWITCHES] = (double)(after->os_switches - before->os_switches) / exits;
 	f[FIGURE_TO_BASE] = share(a->handed_base - b->handed_base, engine->actors);
@@ -293,7 +328,7 @@ engine_round(struct round *round)
 	struct meter before, after;
 	int i;
 
-	*round = (struct round){ .seconds = 0 };
+	memset(round, 0, sizeof(*round));
 	for (i = 0; i < FIGURES; i++)
 		round->figure[i] = NAN;
 	reset();
@@ -303,8 +338,11 @@ engine_round(struct round *round)
 	wait_for_conductor();
 	read_meter(&after);
 	round->seconds = (double)(after.wall - before.wall) / 1e9;
+	round->cpu_seconds = (double)(after.cpu - before.cpu) / 1e9;
 	put_meters(round, &before, &after);
 	put_tallies(round);
+	if (engine->setup.measuring)
+		observe_series(&round->series, before.wall, after.wall);
 }
 
 static void
@@ -324,7 +362,7 @@ set_pace(struct engine *e)
 static void
 start_reaper(struct engine *e)
 {
-	struct process_threads before, after;
+	struct process_threads before, after, fresh;
 	int error;
 
 	process_threads(&before);
@@ -332,7 +370,8 @@ start_reaper(struct engine *e)
 	if (error != 0)
 		engine_fail("reap_thread_start", error);
 	process_threads(&after);
-	e->reaper = process_new_thread(&before, &after);
+	process_new_threads(&before, &after, &fresh);
+	e->reaper = fresh.n == 1 ? fresh.id[0] : 0;
 }
 
 static void
@@ -351,6 +390,7 @@ start_runtime(struct engine *e)
 	struct reap_context_options conductor = {
 		.size = sizeof(conductor), .entry = conductor_main, .flags = REAP_CONTEXT_DETACHED
 	};
+	struct process_threads before, after;
 	int error;
 
 	if (e->setup.measuring) {
@@ -359,9 +399,12 @@ start_runtime(struct engine *e)
 		domain.ledger_time = true;
 		domain.clock = observe_clock;
 	}
+	process_threads(&before);
 	error = reap_runtime_create(&options, &e->runtime);
 	if (error != 0)
 		engine_fail("reap_runtime_create", error);
+	process_threads(&after);
+	process_new_threads(&before, &after, &e->workers);
 	e->domain = reap_runtime_domain(e->runtime);
 	e->adopter = reap_adopter_default(e->domain);
 	if (e->setup.side->batch >= 0)

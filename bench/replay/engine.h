@@ -6,6 +6,7 @@
 #define REPLAY_ENGINE_H
 
 #include "figure.h"
+#include "hist.h"
 #include "program.h"
 #include "side.h"
 #include "tally.h"
@@ -21,10 +22,22 @@ struct engine_setup {
 	bool	 measuring;		/* watch every landing and reap, and keep the ledger's time: not to be timed */
 };
 
+/* Whole distributions of a round: the report's percentile curves. */
+enum latency { LATENCY_PARENT, LATENCY_COLLECTED, LATENCY_FREE, LATENCY_LANDING, LATENCY_LANDED, LATENCIES };
+
+/* A round's time in equal parts, and the most that was seen in each.  NAN: nothing was. */
+#define SERIES	200
+struct series {
+	double	 zombies[SERIES], bytes[SERIES], backlog[SERIES];
+};
+
 struct round {
 	double	 figure[FIGURES];	/* NAN: not seen */
 	uint64_t outcome[MODES][OUTCOMES];
 	double	 seconds;		/* how long the round took */
+	double	 cpu_seconds;		/* of its process */
+	struct hist latency[LATENCIES];
+	struct series series;		/* measuring rounds only */
 };
 
 /*

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "compare.h"
 #include "machine.h"
@@ -171,6 +172,18 @@ out:
 	return status;
 }
 
+/* The first Ctrl-C ends the run after its round, and the results are written; who presses it three times means it. */
+static void
+interrupt(int signal)
+{
+	static int times;
+
+	(void)signal;
+	if (++times == 3)
+		_exit(FAILED);
+	run_interrupt();
+}
+
 int
 main(int argc, char **argv)
 {
@@ -183,6 +196,7 @@ main(int argc, char **argv)
 	if (status != 0)
 		return status == 1 ? ALL_WELL : WRONG_INPUT;
 	signal(SIGPIPE, SIG_IGN);	/* a cell that has crashed is an answer, see cell.c */
+	signal(SIGINT, interrupt);
 	machine_describe(&machine, argc, argv);
 	files = options.files;
 	n = options.nfiles;

@@ -20,6 +20,7 @@
 #include "actor.h"
 
 #include <errno.h>
+#include <math.h>
 #include <stdlib.h>
 
 #include "burn.h"
@@ -72,29 +73,6 @@ observe_landing(struct reap_worker *worker, struct reap_context *prev, bool dead
 	}
 }
 
-/* The collector has the context in its hands, and is about to give up what is left of it. */
-void
-observe_reap(struct reap_context *context, intptr_t status)
-{
-	struct actor *actor = actor_of(context);
-	const void *lo, *sp, *hi;
-	struct tally *tally;
-	uint64_t now;
-
-	(void)status;
-	if (actor == NULL)
-		return;
-	reaper.corpse = true;
-	now = now_ns();
-	tally = tally_mine(&engine->tallies);
-	actor->whole = reap_context_stack(context, &lo, &sp, &hi) == 0;
-	if (actor->task != 0 && (actor->whole || tally->landing == NULL))
-		hist_add(&tally->to_free, (actor->whole ? now : actor->land_ns) - actor->exit_ns);
-	if (actor->whole ? !actor->recycled : tally->landing == NULL && !actor->recycled)
-		TALLY_ADD(&tally->stacks, 1);
-	TALLY_ADD(&tally->reaped, 1);
-}
-
 /* Add up, without stopping anybody: right to within the exits and reaps of the moment. */
 static void
 sample_gauges(struct tally *mine)
@@ -118,6 +96,71 @@ sample_gauges(struct tally *mine)
 		mine->peak_bytes = bytes;
 	if (backlog > mine->peak_backlog)
 		mine->peak_backlog = backlog;
+	if (mine->gauges < GAUGES)
+		mine->gauge[mine->gauges++] = (struct gauge){ now_ns(), zombies, bytes, backlog };
+}
+
+/* The collector has the context in its hands, and is about to give up what is left of it. */
+void
+observe_reap(struct reap_context *context, intptr_t status)
+{
+	struct actor *actor = actor_of(context);
+	const void *lo, *sp, *hi;
+	struct tally *tally;
+	uint64_t now;
+
+	(void)status;
+	if (actor == NULL)
+		return;
+	reaper.corpse = true;
+	now = now_ns();
+	tally = tally_mine(&engine->tallies);
+	actor->whole = reap_context_stack(context, &lo, &sp, &hi) == 0;
+	if (actor->task != 0 && (actor->whole || tally->landing == NULL))
+		hist_add(&tally->to_free, (actor->whole ? now : actor->land_ns) - actor->exit_ns);
+	if (actor->whole ? !actor->recycled : tally->landing == NULL && !actor->recycled)
+		TALLY_ADD(&tally->stacks, 1);
+	TALLY_ADD(&tally->reaped, 1);
+	if ((tally->reaped & engine->sample_mask) == 0)
+		sample_gauges(tally);
+}
+
+void
+observe_collected(struct tally *tally, const struct actor *child, uint64_t now)
+{
+	if (child->land_ns < child->exit_ns || child->land_ns > now)
+		return;
+	hist_add(&tally->to_landing, child->land_ns - child->exit_ns);
+	hist_add(&tally->landed, now - child->land_ns);
+}
+
+static void
+keep_most(double *most, uint64_t value)
+{
+	if (!(*most >= (double)value))		/* NAN: the first */
+		*most = (double)value;
+}
+
+void
+observe_series(struct series *series, uint64_t start, uint64_t end)
+{
+	const struct tallies *all = &engine->tallies;
+	uint64_t width = (end - start) / SERIES + 1;
+	unsigned i, j;
+
+	for (i = 0; i < SERIES; i++)
+		series->zombies[i] = series->bytes[i] = series->backlog[i] = NAN;
+	for (i = 0; i < tally_count(all); i++)
+		for (j = 0; j < all->tally[i]->gauges; j++) {
+			const struct gauge *g = &all->tally[i]->gauge[j];
+			uint64_t at = g->ns > start ? (g->ns - start) / width : 0;
+
+			if (at >= SERIES)
+				at = SERIES - 1;
+			keep_most(&series->zombies[at], g->zombies);
+			keep_most(&series->bytes[at], g->bytes);
+			keep_most(&series->backlog[at], g->backlog);
+		}
 }
 
 void

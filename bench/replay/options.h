@@ -23,6 +23,8 @@ struct options {
 	double	 scale;			/* 0: chosen */
 	unsigned rounds;		/* 0: chosen */
 	unsigned pages;
+	double	 more;		/* seconds */
+	double	 seconds;	/* that a default run may take; 0: chosen */
 	char	**files;
 	int	 nfiles;
 };
