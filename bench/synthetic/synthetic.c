@@ -65,6 +65,8 @@ static struct point *point;
 static size_t	 round_now;
 static unsigned	 workers;
 static double	 loops_per_us;
+static double	 pace[POINTS_MAX * ROUNDS_MAX];	/* a loop that is always the same, before each measurement, us */
+static size_t	 paces;
 static struct reap_context *child[LAZY_CHILDREN > BATCH ? LAZY_CHILDREN : BATCH];
 
 static void
@@ -347,6 +349,15 @@ play(const struct scene *scene)
 }
 
 static void
+note_pace(void)
+{
+	uint64_t start = now_ns();
+
+	burn((uint64_t)(1000 * loops_per_us));
+	pace[paces++] = (double)(now_ns() - start) / 1000;
+}
+
+static void
 report_point(struct json *j, const struct scene *scene, const struct point *p, size_t rounds)
 {
 	double pair[2];
@@ -396,6 +407,7 @@ report(const struct scene *scene, const struct point *points, size_t n, size_t r
 	json_string(&j, "x", scene->x);
 	json_number(&j, "rounds", (double)rounds);
 	json_number(&j, "workers", scene->one_worker ? 1 : workers);
+	json_numbers(&j, "pace", pace, paces);
 	json_open(&j, "points", '[');
 	for (i = 0; i < n; i++)
 		report_point(&j, scene, &points[i], rounds);
@@ -435,6 +447,7 @@ main(int argc, char **argv)
 	for (round_now = 0; round_now < rounds; round_now++)
 		for (i = 0; i < n; i++) {
 			point = &points[round_now % 2 == 0 ? i : n - 1 - i];
+			note_pace();
 			play(scene);
 		}
 	report(scene, points, n, rounds);

@@ -1,0 +1,319 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: ISC
+"""Recorded process trees as green threads, reap against reaper thread: a report that answers eight questions.
+
+usage: bench/run [option ...] [FILE.csv ...]
+
+Without files the bundled recordings are replayed; the whole takes about two minutes.  Writes results/report.html, which needs
+nothing but itself, and behind it report.json, figures.csv, percentiles.txt, tables.txt, timeline.json.
+
+  --quick            fewer rounds and shorter bodies: some 25 seconds
+  --out DIR          write there, not into results/
+  --tables           print the tables of every trace as well
+  --scene NAME       only that: paced, lazy, budget, costly, workers, stack, or handoff
+  --waits            only the table of waits, from the measuring build
+  --verdict          renew the figures in docs/verdict.md when the run is complete
+  --list, --policy LIST, --copies K[,K], --workers N[,N], --scale S, --rounds N, --pages N, --seconds N, --traces DIR
+                     the replay's; `--replay-help' explains them
+  --peers, --micro   other benchmarks; `--peers --help' explains them
+
+Ctrl-C ends the run: the report is then written of what was measured by that time.
+Exit status: 0, all ran; 1, something failed or could not be written; 2, wrong usage or a malformed recording, nothing was run;
+130, interrupted.
+"""
+import json
+import os
+import resource
+import signal
+import subprocess
+import sys
+import time
+
+import figures as N
+import report
+import results as R
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+ROOT = os.path.dirname(os.path.dirname(HERE))
+SCENES = ('paced', 'lazy', 'budget', 'costly', 'workers', 'stack')
+SECONDS = {'replay': 70, 'scene': 3.2, 'handoff': 2, 'waits': 9, 'timeline': 1}
+QUICK = {'replay': 9, 'scene': 1.4, 'handoff': 1, 'waits': 3, 'timeline': 1}
+
+
+class Interrupted(Exception):
+    """Ctrl-C."""
+
+
+class Runner:
+    """Runs the programs one by one; each is in a process group of its own, so that Ctrl-C comes to it by way of us, once."""
+
+    def __init__(self):
+        self.child, self.interrupted = None, False
+        self.start = time.monotonic()
+        signal.signal(signal.SIGINT, self.interrupt)
+        signal.signal(signal.SIGTERM, self.interrupt)
+
+    def interrupt(self, number, frame):
+        del number, frame
+        if self.interrupted:        # somebody means it
+            if self.child:
+                self.kill()
+            sys.exit(130)
+        self.interrupted = True
+        if self.child:
+            self.child.send_signal(signal.SIGINT)
+
+    def kill(self):
+        try:
+            os.killpg(self.child.pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
+
+    def run(self, command, **more):
+        """Returns (status, standard output, what else the machine did)."""
+        if self.interrupted:
+            raise Interrupted
+        before, own = machine_time(), resource.getrusage(resource.RUSAGE_CHILDREN)
+        start = time.monotonic()
+        self.child = subprocess.Popen(command, preexec_fn=os.setpgrp, text=True, encoding='utf-8', **more)
+        output = self.child.communicate()[0]
+        status, self.child = self.child.returncode, None
+        return status, output, noise(before, own, start)
+
+
+def machine_time():
+    """Busy and stolen processor seconds since the machine's start; None where there is no /proc."""
+    try:
+        with open('/proc/stat', encoding='ascii') as file:
+            v = [int(word) for word in file.readline().split()[1:9]]
+    except (OSError, ValueError):
+        return None
+    tick = os.sysconf('SC_CLK_TCK')
+    return (v[0] + v[1] + v[2] + v[5] + v[6]) / tick, v[7] / tick
+
+
+def noise(before, own, start):
+    after, now = machine_time(), resource.getrusage(resource.RUSAGE_CHILDREN)
+    seconds = time.monotonic() - start
+    ours = now.ru_utime + now.ru_stime - own.ru_utime - own.ru_stime
+    if before is None or seconds <= 0:
+        return {'seconds': seconds, 'others': None, 'stolen': None}
+    capacity = seconds * (os.cpu_count() or 1)
+    return {'seconds': seconds, 'others': max(0, after[0] - before[0] - ours) / capacity, 'stolen': (after[1] - before[1]) / capacity}
+
+
+class Progress:
+    def __init__(self, seconds):
+        self.left, self.shown = seconds, sys.stderr.isatty()
+
+    def show(self, what):
+        if self.shown:
+            print('\r\033[K%s; %.0f s left' % (what, self.left), end='', file=sys.stderr, flush=True)
+
+    def done(self, seconds):
+        self.left = max(0, self.left - seconds)
+
+    def clear(self):
+        if self.shown:
+            print('\r\033[K', end='', file=sys.stderr, flush=True)
+
+
+def die(status, message):
+    print('bench/run: ' + message, file=sys.stderr)
+    sys.exit(status)
+
+
+class Options:
+    """Ours; what is not ours is the replay's."""
+
+    def __init__(self, args):
+        self.out, self.tree, self.waits_tree = os.path.join(ROOT, 'results'), None, None
+        self.quick = self.tables = self.verdict = self.only_waits = self.list = False
+        self.scene, self.replay, self.seconds, self.files = None, [], None, False
+        args = list(args)
+        while args:
+            arg = args.pop(0)
+            name, _, value = arg.partition('=')
+            if name in ('--out', '--tree', '--waits-tree', '--scene', '--seconds'):
+                if not value:
+                    if not args:
+                        die(2, '%s: what is missing is its value' % name)
+                    value = args.pop(0)
+                if not value:
+                    die(2, '%s: `\' is no value' % name)
+                setattr(self, name[2:].replace('-', '_'), value)
+            elif arg in ('--tables', '--verdict'):
+                setattr(self, arg[2:], True)
+            elif arg == '--waits':
+                self.only_waits = True
+            elif arg == '--help':
+                print(__doc__.strip())
+                sys.exit(0)
+            elif arg == '--replay-help':
+                self.replay = ['--help']
+                self.list = True
+            else:
+                self.quick |= arg == '--quick'
+                self.list |= arg == '--list'
+                self.replay.append(arg)
+        if self.scene and self.scene not in SCENES + ('handoff',):
+            die(2, '--scene: `%s\' is not one of %s, handoff' % (self.scene, ', '.join(SCENES)))
+        if self.seconds is not None:
+            try:
+                self.seconds = float(self.seconds)
+            except ValueError:
+                die(2, '--seconds: `%s\' is no number' % self.seconds)
+
+    def replay_args(self, more):
+        chosen = any(a.partition('=')[0] in ('--copies', '--workers', '--scale', '--rounds') for a in self.replay)
+        args = list(self.replay)
+        if not chosen or self.seconds:
+            args = ['--seconds', '%g' % (self.seconds or (QUICK if self.quick else SECONDS)['replay'])] + args
+        return args + (['--more', '%g' % more] if more >= 1 else [])
+
+
+class Run:
+    def __init__(self, options):
+        self.o, self.runner = options, Runner()
+        self.seconds = dict(QUICK if options.quick else SECONDS)
+        self.progress = Progress(len(SCENES) * self.seconds['scene'] + sum(self.seconds[k] for k in ('handoff', 'waits', 'timeline')))
+        self.data = {'benchmark': 'report', 'format': 2, 'command': ['bench/run'] + sys.argv[1:], 'failures': []}
+        self.status = 0
+
+    def program(self, *path):
+        return os.path.join(self.o.tree, 'bench', *path)
+
+    def failed(self, what):
+        self.progress.clear()
+        print('bench/run: ' + what, file=sys.stderr)
+        self.data['failures'].append(what + '.')
+        self.status = 1
+
+    def prepare(self):
+        """A directory that cannot be written to is said before two minutes are spent."""
+        try:
+            os.makedirs(self.o.out, exist_ok=True)
+            report.store(os.path.join(self.o.out, 'probe'), 'x' * 65536)
+            os.unlink(os.path.join(self.o.out, 'probe'))
+        except OSError as error:
+            die(1, 'cannot write %s: %s' % (self.o.out, error.strerror))
+
+    def replay(self):
+        tables = os.path.join(self.o.out, 'tables.txt')
+        with open(tables, 'w', encoding='utf-8') as file:
+            status, _, _ = self.runner.run([self.program('replay', 'replay'), '--out', self.o.out] + self.o.replay_args(self.progress.left), stdout=file)
+        if status == 2:
+            sys.exit(2)
+        path = os.path.join(self.o.out, 'results.json')
+        if status != 0:
+            self.status = 1
+        try:
+            with open(path, encoding='utf-8') as file:
+                self.data['replay'] = json.load(file)
+        except (OSError, ValueError):
+            die(1, 'the replay left no results')
+        if status < 0:
+            die(1, 'the replay was killed by signal %d' % -status)
+        if self.data['replay']['complete'] != 'yes':
+            self.data['interrupted'] = True
+        if self.o.tables:
+            with open(tables, encoding='utf-8') as file:
+                print(file.read())
+
+    def workers(self):
+        return max(2, min(os.cpu_count() or 1, 4))
+
+    def scene(self, name, rounds):
+        self.progress.show('scene ' + name)
+        status, output, noisy = self.runner.run([self.program('synthetic', 'synthetic'), name, str(rounds), str(self.workers())],
+                                                stdout=subprocess.PIPE)
+        self.progress.done(self.seconds['scene'])
+        if self.runner.interrupted:
+            raise Interrupted
+        if status != 0:
+            self.failed('scene %s: ended with status %d' % (name, status))
+            return
+        data = json.loads(output)
+        data['noise'] = dict(noisy, pace=data['pace'], pace_min=min(data['pace']))
+        self.data.setdefault('scenes', {})[name] = data
+
+    def handoff(self):
+        self.progress.show('slot against register')
+        status, output, noisy = self.runner.run([self.program('synthetic', 'handoff'), '--json'], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+        self.progress.done(self.seconds['handoff'])
+        if self.runner.interrupted:
+            raise Interrupted
+        if status == 0:
+            self.data['handoff'] = json.loads(output)
+            self.data['handoff']['noise'] = dict(noisy, pace=[1], pace_min=1)
+        elif status != 77:
+            self.failed('slot against register: ended with status %d' % status)
+
+    def all(self):
+        rounds = 3 if self.o.quick else 7
+        try:
+            self.replay()
+            for name in SCENES:
+                self.scene(name, rounds)
+            self.handoff()
+        except Interrupted:
+            self.data['interrupted'] = True
+        self.progress.clear()
+        self.data['seconds'] = time.monotonic() - self.runner.start
+
+    def write(self):
+        path = os.path.join(self.o.out, 'report.json')
+        report.store(path, json.dumps(self.data, separators=(',', ':')))
+        results = R.Results(self.data)
+        print(report.short_form(results, report.write_all(results, self.o.out)))
+        for name in ('results.json',):      # it is in report.json, whole
+            os.unlink(os.path.join(self.o.out, name))
+        print('\n%s' % os.path.join(self.o.out, 'report.html'))
+
+    def one_scene(self):
+        """A table on standard output; nothing is written."""
+        try:
+            if self.o.scene == 'handoff':
+                status, output, _ = self.runner.run([self.program('synthetic', 'handoff')])
+                return status
+            self.scene(self.o.scene, 7)
+        except Interrupted:
+            return 130
+        self.progress.clear()
+        scene = self.data.get('scenes', {}).get(self.o.scene)
+        if scene:
+            show_scene(scene)
+        return self.status
+
+
+def show_scene(scene):
+    waver = R.Results.waver(scene['noise'])
+    print('%s: medians of %d rounds with 95%% intervals; %d worker%s; the machine was %s\n'
+          % (scene['scene'], scene['rounds'], scene['workers'], 's' * (scene['workers'] != 1), report.steadiness(waver)))
+    names = ['%s%s' % (f['name'], ', ' + f['unit'] if f['unit'] else '') for f in scene['points'][0]['figures']]
+    print('%-28s %-10s' % (scene['x'], 'side') + ''.join('%28s' % name for name in names))
+    for point in scene['points']:
+        cells = [N.between(N.of_rounds(f['rounds'], 0 if f['name'] in R.NOT_TIMES else waver)) for f in point['figures']]
+        print('%-28g %-10s' % (point['x'], point['side']) + ''.join('%28s' % cell for cell in cells))
+
+
+def main():
+    options = Options(sys.argv[1:])
+    if not options.tree:
+        die(2, 'no --tree; start it as bench/run')
+    run = Run(options)
+    if options.list:
+        sys.exit(subprocess.call([run.program('replay', 'replay')] + options.replay))
+    if options.scene:
+        sys.exit(run.one_scene())
+    run.prepare()
+    run.all()
+    run.write()
+    sys.exit(130 if run.runner.interrupted else run.status)
+
+
+if __name__ == '__main__':
+    try:
+        main()
+    except R.Bad as wrong:
+        die(1, str(wrong))
