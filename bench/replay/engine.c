@@ -322,6 +322,54 @@ reset(void)
 		engine->actor[i].task = (uint32_t)(i % tasks);
 }
 
+#ifdef REPLAY_WAITS
+#define REAP_WAITS_ITSELF
+#include <waits.h>
+
+static void
+forget_waits(void)
+{
+	reap__waits_reset();
+}
+
+/* Records of one place may be several: an inline function has one in each source file. */
+static void
+put_waits(struct waits *waits)
+{
+	const struct reap__wait *w;
+	unsigned i;
+	int role;
+
+	for (w = reap__waits_first(); w != NULL; w = w->next)
+		for (role = 0; role < REAP__WAITS_ROLES; role++) {
+			bool reaper = role == REAP__WAITS_THREAD;
+
+			if (w->count[role] == 0)
+				continue;
+			for (i = 0; i < waits->n && !(waits->wait[i].reaper == reaper && strcmp(waits->wait[i].object, w->object) == 0 &&
+			    strcmp(waits->wait[i].kind, w->kind) == 0 && strcmp(waits->wait[i].caller, w->caller) == 0); i++)
+				;
+			if (i == WAITS_MAX)
+				continue;
+			if (i == waits->n)
+				waits->wait[waits->n++] = (struct wait){ w->kind, w->object, w->caller, reaper, 0, 0 };
+			waits->wait[i].count += w->count[role];
+			waits->wait[i].ns += w->ns[role];
+		}
+}
+#else
+static void
+forget_waits(void)
+{
+}
+
+static void
+put_waits(struct waits *waits)
+{
+	(void)waits;
+}
+#endif
+
 void
 engine_round(struct round *round)
 {
@@ -333,10 +381,12 @@ engine_round(struct round *round)
 		round->figure[i] = NAN;
 	reset();
 	process_reset_peak_rss();
+	forget_waits();
 	read_meter(&before);
 	reap_unpark(&engine->go);
 	wait_for_conductor();
 	read_meter(&after);
+	put_waits(&round->waits);
 	round->seconds = (double)(after.wall - before.wall) / 1e9;
 	round->cpu_seconds = (double)(after.cpu - before.cpu) / 1e9;
 	put_meters(round, &before, &after);

@@ -31,6 +31,18 @@ struct series {
 	double	 zombies[SERIES], bytes[SERIES], backlog[SERIES];
 };
 
+/* What the library's measuring build has seen (lib/waits.h); empty in every other build.  The names are constants of this
+ * program, which a cell shares with the one that asks it. */
+#define WAITS_MAX	96u
+struct waits {
+	unsigned n;
+	struct wait {
+		const char *kind, *object, *caller;
+		bool	 reaper;	/* on the reaper thread; else on a worker */
+		uint64_t count, ns;
+	} wait[WAITS_MAX];
+};
+
 struct round {
 	double	 figure[FIGURES];	/* NAN: not seen */
 	uint64_t outcome[MODES][OUTCOMES];
@@ -38,6 +50,7 @@ struct round {
 	double	 cpu_seconds;		/* of its process */
 	struct hist latency[LATENCIES];
 	struct series series;		/* measuring rounds only */
+	struct waits waits;
 };
 
 /*

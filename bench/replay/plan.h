@@ -31,6 +31,8 @@ struct column {
 	struct hist latency[LATENCIES];			/* of all rounds that count */
 	struct series series;				/* of the last measuring round */
 	double	 series_seconds;
+	struct waits waits;				/* of all timed rounds */
+	double	 timed_seconds;				/* that they took */
 	char	 failure[128];				/* empty: none */
 };
 

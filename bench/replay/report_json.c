@@ -141,6 +141,29 @@ put_latencies(struct json *j, const struct column *c)
 }
 
 static void
+put_waits(struct json *j, const struct column *c)
+{
+	unsigned i;
+
+	if (c->waits.n == 0)
+		return;
+	json_open(j, "waits", '[');
+	for (i = 0; i < c->waits.n; i++) {
+		const struct wait *w = &c->waits.wait[i];
+
+		json_open(j, NULL, '{');
+		json_string(j, "who", w->reaper ? "reaper thread" : "workers");
+		json_string(j, "kind", w->kind);
+		json_string(j, "object", w->object);
+		json_string(j, "caller", w->caller);
+		json_number(j, "count", (double)w->count);
+		json_number(j, "ns", (double)w->ns);
+		json_close(j, '}');
+	}
+	json_close(j, ']');
+}
+
+static void
 put_noise(struct json *j, const struct group *g, unsigned processors)
 {
 	const struct noise *n = &g->noise;
@@ -198,10 +221,12 @@ put_cells(struct json *j, const struct plan *plan, const struct group *g)
 		json_number(j, "contexts", (double)(g->program->trace->tasks * g->copies));
 		json_number(j, "rounds", (double)c->timed);
 		json_number(j, "measuring_rounds", (double)c->measured);
+		json_number(j, "seconds", c->timed_seconds);
 		json_string(j, "failure", c->failure[0] != '\0' ? c->failure : NULL);
 		put_figures(j, c);
 		put_outcomes(j, c);
 		put_latencies(j, c);
+		put_waits(j, c);
 		json_close(j, '}');
 	}
 }

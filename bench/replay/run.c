@@ -90,6 +90,28 @@ note_failure(struct run *run, unsigned s)
 }
 
 static void
+add_waits(struct waits *sum, const struct waits *more)
+{
+	unsigned i, k;
+
+	for (i = 0; i < more->n; i++) {
+		const struct wait *w = &more->wait[i];
+
+		for (k = 0; k < sum->n && (sum->wait[k].kind != w->kind || sum->wait[k].object != w->object ||
+		    sum->wait[k].caller != w->caller || sum->wait[k].reaper != w->reaper); k++)
+			;
+		if (k == WAITS_MAX)
+			continue;
+		if (k == sum->n) {
+			sum->wait[sum->n++] = *w;
+			continue;
+		}
+		sum->wait[k].count += w->count;
+		sum->wait[k].ns += w->ns;
+	}
+}
+
+static void
 keep(struct column *column, const struct round *round, bool measuring)
 {
 	size_t n = measuring ? column->measured++ : column->timed++;
@@ -107,6 +129,8 @@ keep(struct column *column, const struct round *round, bool measuring)
 			hist_merge(&column->latency[f], &round->latency[f]);
 	if (measuring)
 		return;
+	column->timed_seconds += round->seconds;
+	add_waits(&column->waits, &round->waits);
 	for (m = 0; m < MODES; m++)
 		for (o = 0; o < OUTCOMES; o++)
 			column->outcome[m][o] += round->outcome[m][o];

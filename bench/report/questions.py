@@ -197,8 +197,8 @@ def payers(results):
     picture = plot.bars(stacked, 'CPU by payer', 'Nanoseconds of CPU per exit by who spends them, means over the traces, one tree at a '
                         'time; from the ledger, whose two readings of the clock (%.0f ns each) are in every payment. What the reaper thread '
                         'uses besides is what its sleeping and waking costs.' % results.replay.get('clock_ns', 25), 'ns per exit')
-    table = page.table(['ns per exit', 'parents', 'adopter', 'successors', 'reaper', 'reaper thread’s CPU', 'stacks: parents %', 'successors %',
-                        'adopter %', 'reaper %'], rows)
+    table = page.table(['ns per exit', 'parents', 'adopter', 'successors', 'reaper', 'its CPU', 'stacks by: parents', 'successors', 'adopter', 'reaper'],
+                       rows, 'The last four: who freed the stack, in % of all.')
     bars = [(side, N.Interval(sum(v for _, v in parts), sum(v for _, v in parts), sum(v for _, v in parts), 1)) for side, parts in stacked]
     return Answer(3, title, sentence, key, bars, 'ns', [picture], [table], './bench/run --copies 1 --workers %d' % results.workers)
 
@@ -312,14 +312,13 @@ def lock(results):
     sentence = ('%s The batching reaper thread takes no lock, and a parent still has its child back in %s of the plain one’s time only (median); '
                 'without a thread it is %s of the batching one’s.' % (word, N.times(unlocked), N.times(ours)))
     if 'plain' in shares:
-        mutex = shares['plain'].get('mutex', 0)
-        sleep = shares['plain'].get('futex', 0)
-        sentence += (' With the plain reaper, waits for a mutex are %s ns per exit, sleeps for want of a wakeup (futex) %s ns.'
-                     % (N.text(mutex), N.text(sleep)))
+        plain, ours = shares['plain'], shares.get(REAP, {})
+        sentence += (' With the plain reaper waits for a mutex are %s ns per exit, and waking sleepers takes %s ns (adaptive: %s and %s).'
+                     % tuple(N.text(s.get(kind, 0)) for s in (plain, ours) for kind in ('mutex', 'futex wake')))
     return Answer(6, title, sentence, key, bars, 'ns per exit', pictures, tables, './bench/run --waits')
 
 
-KINDS = ('futex', 'mutex', 'barrier spin', 'CAS retry', 'run queue')
+KINDS = ('futex', 'futex wake', 'mutex', 'barrier spin', 'CAS retry', 'run queue')
 
 
 def waiting(waits):
@@ -339,6 +338,7 @@ def waiting(waits):
         rows = [[row['who'], row['kind'], row['object'], row['caller'], '{:,}'.format(row['count']), '{:,}'.format(row['ns']),
                  N.text(row['ns'] / row['count'] if row['count'] else None), N.text(row['ns'] / exits)]
                 for row in sorted(side['rows'], key=lambda r: (KINDS.index(r['kind']), -r['ns'])) if row['count'] > 0]
+        rows += [['–', kind, 'none was seen', '', '0', '0', '–', '0'] for kind in KINDS if kind not in kinds]
         tables.append(page.table(['thread', 'kind', 'symbol', 'caller', 'count', 'ns', 'ns each', 'ns per exit'], rows,
                                  'Waits, side <b>%s</b>: %s, {:,} exits.'.format(exits) % (page.esc(side['side']), page.esc(side['trace'])), left=4))
     tables.insert(0, page.table(['side', 'threads', 'running', 'in the kernel’s run queue', 'stopped'], threads,
@@ -361,14 +361,9 @@ def notification(results):
     if p50.mid is None:
         return Answer(7, title, NOT_MEASURED, key, [], '', [], [], './bench/run')
     place = with_most(results, results.one())
-    met = [N.median(results.rounds(p, 'early', 'barrier waits')) for p in results.one()]
-    late = [N.median(results.rounds(p, REAP, 'barrier waits')) for p in results.one()]
-    mean = lambda v: sum(N.known(v)) / len(N.known(v)) if N.known(v) else 0
-    key['barrier, early'], key['barrier, late'] = mean(met), mean(late)
     word = {N.LESS: 'Early.', N.MORE: 'Late.'}.get(N.claim(p50), 'It makes no difference that this run can claim.')
-    sentence = ('%s Told at the exit, a waiting parent returns in %s of the time that it takes when the landing tells it (p99: %s), for %s of the CPU; '
-                '%s%% of the early ones’ collects waited for an end that was not off the CPU, %s%% of the late ones’.'
-                % (word, N.times(p50), N.times(p99), N.times(cpu), N.text(key['barrier, early']), N.text(key['barrier, late'])))
+    sentence = ('%s Told at the exit, a waiting parent returns in %s of the time that it takes when the landing tells it (p99: %s), for %s of the CPU.'
+                % (word, N.times(p50), N.times(p99), N.times(cpu)))
     bars = [(s, results.figure(place, s, 'exit to parent p50')) for s in (REAP, 'early')]
     picture = curves(results, place, 'exit to parent', (REAP, 'early'), 'early against late',
                      'Late (adaptive) against early: %s.' % where(results, place))

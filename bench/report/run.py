@@ -27,6 +27,7 @@ import resource
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 
 import figures as N
@@ -36,7 +37,7 @@ import results as R
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(os.path.dirname(HERE))
 SCENES = ('paced', 'lazy', 'budget', 'costly', 'workers', 'stack')
-SECONDS = {'replay': 70, 'scene': 3.2, 'handoff': 2, 'waits': 9, 'timeline': 1}
+SECONDS = {'replay': 70, 'scene': 3.2, 'handoff': 2, 'waits': 10, 'timeline': 1}
 QUICK = {'replay': 9, 'scene': 1.4, 'handoff': 1, 'waits': 3, 'timeline': 1}
 
 
@@ -249,6 +250,41 @@ class Run:
         elif status != 77:
             self.failed('slot against register: ended with status %d' % status)
 
+    def waits(self, rounds):
+        """The table of waits, and what the measuring build costs: both builds by turns, A B A B."""
+        trace = self.replay_file()
+        if trace is None or not self.o.waits_tree:
+            return
+        # one second of bodies in all that is played: 2 builds, 2 turns, 3 sides, two kinds of rounds and their warming up
+        bodies, tasks = trace['bodies_s'], trace['tasks']
+        budget = self.seconds['waits'] / (2 * 2 * 3 * (2 * rounds + 2))
+        scale = max(1, bodies / max(budget - 5e-6 * tasks, 0.002))
+        cells = {'ordinary': [], 'measuring': []}
+        with tempfile.TemporaryDirectory() as directory:
+            for turn in range(2):
+                for build, tree in (('ordinary', self.o.tree), ('measuring', self.o.waits_tree)):
+                    self.progress.show('waits, %s build' % build)
+                    status, _, noisy = self.runner.run(
+                        [os.path.join(tree, 'bench', 'replay', 'replay'), '--copies', '1', '--workers', str(self.workers()), '--policy',
+                         'adaptive,plain,batching', '--rounds', str(rounds), '--scale', '%g' % scale, '--out', directory, trace['path']],
+                        stdout=subprocess.DEVNULL)
+                    if self.runner.interrupted:
+                        raise Interrupted
+                    if status != 0:
+                        self.failed('waits: the %s build ended with status %d' % (build, status))
+                        return
+                    with open(os.path.join(directory, 'results.json'), encoding='utf-8') as file:
+                        cells[build].append({cell['side']: cell for cell in json.load(file)['cells']})
+                    self.progress.done(self.seconds['waits'] / 4)
+        self.data['waits'] = waits_of(cells, self.workers(), trace['name'], noisy)
+
+    def replay_file(self):
+        """The trace in which most parents waited, of those that were replayed."""
+        traces = {trace['name']: trace for trace in self.data['replay']['traces']} if 'replay' in self.data else {}
+        if not traces:
+            return None
+        return max(traces.values(), key=lambda t: t['modes']['B'])
+
     def all(self):
         rounds = 3 if self.o.quick else 7
         try:
@@ -256,6 +292,7 @@ class Run:
             for name in SCENES:
                 self.scene(name, rounds)
             self.handoff()
+            self.waits(2 if self.o.quick else 3)
         except Interrupted:
             self.data['interrupted'] = True
         self.progress.clear()
@@ -269,6 +306,25 @@ class Run:
         for name in ('results.json',):      # it is in report.json, whole
             os.unlink(os.path.join(self.o.out, name))
         print('\n%s' % os.path.join(self.o.out, 'report.html'))
+
+    def only_waits(self):
+        """The bundled recording in which most parents wait."""
+        path = os.path.join(ROOT, 'bench', 'traces', 'hello_dpkg.csv')
+        for arg in self.o.replay:
+            if not arg.startswith('-'):
+                path = arg
+        with open(path, encoding='utf-8') as file:
+            rows = [line.split(',') for line in file.read().splitlines()[1:]]
+        bodies = sum(int(r[4]) - int(r[3]) for r in rows if r[3] and r[4]) / 1e6 / 4
+        self.data['replay'] = {'traces': [{'name': os.path.basename(path)[:-4], 'path': path, 'tasks': len(rows), 'bodies_s': bodies, 'modes': {'B': 1}}]}
+        try:
+            self.waits(3)
+        except Interrupted:
+            return 130
+        self.progress.clear()
+        if 'waits' in self.data:
+            show_waits(self.data['waits'])
+        return self.status
 
     def one_scene(self):
         """A table on standard output; nothing is written."""
@@ -284,6 +340,49 @@ class Run:
         if scene:
             show_scene(scene)
         return self.status
+
+
+def waits_of(cells, workers, trace, noisy):
+    sides, both = [], []
+    for side in cells['measuring'][0]:
+        ours = [turn[side] for turn in cells['measuring']]
+        figures = [{f['name']: f for f in cell['figures']} for cell in ours]
+        before = [{f['name']: f for f in turn[side]['figures']} for turn in cells['ordinary']]
+        both.append(([v for f in figures for v in f['CPU per exit']['rounds']], [v for f in before for v in f['CPU per exit']['rounds']]))
+        seconds = sum(cell['seconds'] for cell in ours)
+        rows = {}
+        for cell in ours:
+            for row in cell.get('waits', []):
+                key = (row['who'], row['kind'], row['object'].lstrip('&'), row['caller'])
+                count, ns = rows.get(key, (0, 0))
+                rows[key] = (count + int(row['count']), ns + int(row['ns']))
+        threads = {}
+        for who, n in (('reaper thread', 1), ('workers', workers)):
+            if who + ' running' in figures[0]:
+                share = {k: sum(N.median(f[who + ' ' + words]['rounds']) for f in figures) / len(figures)
+                         for k, words in (('running', 'running'), ('queued', 'in the run queue'), ('stopped', 'stopped'))}
+                threads['%s (%d)' % (who, n)] = {k: v / 100 * seconds * 1e9 * n for k, v in share.items()}
+        sides.append({'side': side, 'trace': trace, 'exits': int(sum(cell['contexts'] * cell['rounds'] for cell in ours)), 'threads': threads,
+                      'seconds': seconds,
+                      'rows': [{'who': k[0], 'kind': k[1], 'object': k[2], 'caller': k[3], 'count': c, 'ns': ns} for k, (c, ns) in rows.items()]})
+    cost = N.mean_ratio(both, R.Results.waver(dict(noisy, pace=[1], pace_min=1)))
+    return {'sides': sides, 'overhead': list(cost),
+            'overhead_text': 'From a build of its own, in which every place that may wait reads the clock: it needs %s of the ordinary build’s '
+                             'CPU per exit (A B A B, bodies included).' % N.times(cost)}
+
+
+def show_waits(waits):
+    print(waits['overhead_text'])
+    for side in waits['sides']:
+        print('\n%s, %s: %d exits' % (side['side'], side['trace'], side['exits']))
+        for who, t in side['threads'].items():
+            total = sum(t.values()) or 1
+            print('  %-18s running %5.1f%%  in the kernel\'s run queue %5.1f%%  stopped %5.1f%%'
+                  % ((who,) + tuple(100 * t[k] / total for k in ('running', 'queued', 'stopped'))))
+        print('  %-14s %-13s %-24s %-20s %10s %14s %10s' % ('thread', 'kind', 'symbol', 'caller', 'count', 'ns', 'ns/exit'))
+        for row in sorted(side['rows'], key=lambda r: -r['ns']):
+            print('  %-14s %-13s %-24s %-20s %10d %14d %10.1f' % (row['who'], row['kind'], row['object'], row['caller'], row['count'], row['ns'],
+                                                            row['ns'] / side['exits']))
 
 
 def show_scene(scene):
@@ -306,6 +405,8 @@ def main():
         sys.exit(subprocess.call([run.program('replay', 'replay')] + options.replay))
     if options.scene:
         sys.exit(run.one_scene())
+    if options.only_waits:
+        sys.exit(run.only_waits())
     run.prepare()
     run.all()
     run.write()
