@@ -30,6 +30,8 @@ actor_spawn(struct actor *actor)
 	options.arg = options.user = actor;
 	if (engine->setup.program->fate[actor->task] == FATE_DETACHED)
 		options.flags |= REAP_CONTEXT_DETACHED;
+	if (engine->setup.timeline)
+		observe_spawn(actor);
 	error = reap_go_with(&options, &actor->context);
 	if (error != 0)
 		engine_fail("reap_go_with", error);
@@ -178,7 +180,7 @@ actor_main(void *arg)
 	while ((child = take_late(&play)) != NULL)
 		wait_for(child, OUTCOME_AT_END);
 	if (engine->setup.measuring)
-		observe_exit();
+		observe_exit(self);
 	self->exit_ns = now_ns();
 	reap_exit((intptr_t)self->task);
 }

@@ -46,6 +46,7 @@ struct engine {
 	pthread_mutex_t lock;
 	pthread_cond_t done;
 	uint64_t times;
+	uint64_t start, end;		/* of the last round */
 };
 
 /* The only one of this process. */
@@ -59,8 +60,9 @@ void		 actor_spawn(struct actor *actor);
 /* observe.c: what an actor cannot see itself; measuring rounds only */
 void		 observe_landing(struct reap_worker *worker, struct reap_context *prev, bool dead);
 void		 observe_reap(struct reap_context *context, intptr_t status);
-void		 observe_exit(void);
+void		 observe_exit(const struct actor *actor);
 void		 observe_drain(void);
+void		 observe_spawn(const struct actor *actor);
 /* A parent that waited has it back. */
 void		 observe_collected(struct tally *tally, const struct actor *child, uint64_t now);
 /* What was sampled during the round. */

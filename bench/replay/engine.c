@@ -21,6 +21,8 @@
 #include "burn.h"
 #include "process.h"
 
+#define EVENTS_PER_ACTOR	16	/* room in the log of a timeline */
+#define EVENTS_ROOM	262144
 #define FEW	10		/* with fewer samples in a round there is a largest one, and no quantile */
 #define TAIL_NAP	50000		/* ns between two looks whether the last corpses are gone */
 #define DEPOT		65536u		/* dead stacks kept: on no side does a round give memory back to the system */
@@ -386,6 +388,8 @@ engine_round(struct round *round)
 	reap_unpark(&engine->go);
 	wait_for_conductor();
 	read_meter(&after);
+	engine->start = before.wall;
+	engine->end = after.wall;
 	put_waits(&round->waits);
 	round->seconds = (double)(after.wall - before.wall) / 1e9;
 	round->cpu_seconds = (double)(after.cpu - before.cpu) / 1e9;
@@ -471,13 +475,24 @@ make_room(struct engine *e)
 {
 	bool apart = e->setup.measuring &&
 	    (e->setup.side->policy == REAP_POLICY_ADOPTER || e->setup.side->policy == REAP_POLICY_THREAD);
+	unsigned i;
 
 	e->actors = e->setup.program->trace->tasks * e->setup.copies;
 	e->actor = calloc(e->actors, sizeof(*e->actor));
 	if (e->actor == NULL)
 		return -1;
 	/* the workers and a reaper thread */
-	return tally_init(&e->tallies, e->setup.workers + 1, apart ? e->actors : 0);
+	if (tally_init(&e->tallies, e->setup.workers + 1, apart ? e->actors : 0) != 0)
+		return -1;
+	for (i = 0; e->setup.timeline && i < e->tallies.room; i++) {
+		struct event_log *log = &e->tallies.tally[i]->log;
+
+		log->room = e->actors * EVENTS_PER_ACTOR + EVENTS_ROOM;
+		log->event = calloc(log->room, sizeof(*log->event));
+		if (log->event == NULL)
+			return -1;
+	}
+	return 0;
 }
 
 void
@@ -500,6 +515,28 @@ engine_start(const struct engine_setup *setup)
 		.off_cpu = setup->measuring ? observe_reap : NULL,
 	};
 	start_runtime(e);
+}
+
+void
+engine_timeline(FILE *out)
+{
+	struct event_log *log = calloc(engine->tallies.room, sizeof(*log));
+	const char **who = calloc(engine->tallies.room, sizeof(*who));
+	size_t dropped = 0;
+	unsigned i, n = tally_count(&engine->tallies);
+
+	if (log == NULL || who == NULL)
+		engine_fail("calloc", -ENOMEM);
+	for (i = 0; i < n; i++) {
+		log[i] = engine->tallies.tally[i]->log;
+		who[i] = engine->tallies.tally[i]->reaper ? "reaper thread" : "worker";
+		dropped += log[i].dropped;
+	}
+	if (dropped > 0)
+		fprintf(stderr, "replay: %zu events did not fit into the timeline\n", dropped);
+	timeline_write(out, engine->setup.program, engine->setup.side->name, log, who, n, engine->start, engine->end);
+	free(log);
+	free(who);
 }
 
 void

@@ -5,6 +5,8 @@
 #ifndef REPLAY_ENGINE_H
 #define REPLAY_ENGINE_H
 
+#include <stdio.h>
+
 #include "figure.h"
 #include "hist.h"
 #include "program.h"
@@ -19,6 +21,7 @@ struct engine_setup {
 	unsigned pages;			/* of stack that each context touches */
 	double	 loops_per_us;		/* loops of burn() in a microsecond */
 	double	 scale;			/* a recorded microsecond is replayed in 1/scale, and in 1/copies of that */
+	bool	 timeline;		/* log every event of a measuring round */
 	bool	 measuring;		/* watch every landing and reap, and keep the ledger's time: not to be timed */
 };
 
@@ -60,6 +63,8 @@ struct round {
 void	engine_start(const struct engine_setup *setup);
 void	engine_round(struct round *round);
 void	engine_stop(void);
+/* Write what the last round logged. */
+void	engine_timeline(FILE *out);
 
 /* A context lets others run after so much recorded time, us, so that scale and copies do not change who waits for whom: a
  * few slices of a kernel's scheduler.  Never more than the second, in replayed time. */

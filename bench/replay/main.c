@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "compare.h"
+#include "engine.h"
 #include "machine.h"
 #include "options.h"
 #include "plan.h"
@@ -138,6 +139,42 @@ run(const struct options *options, struct plan *plan, struct machine *machine)
 	return status;
 }
 
+/* One tree, one warm round before the one that is shown, in this process. */
+static int
+timeline(const struct options *options, const struct plan *plan)
+{
+	const struct group *g = &plan->group[0];
+	struct engine_setup setup = {
+		.program = g->program, .side = &side[SIDE_ADAPTIVE], .copies = 1, .workers = g->workers, .pages = plan->pages,
+		.loops_per_us = plan->loops_per_us, .scale = g->scale, .measuring = true, .timeline = true,
+	};
+	static struct round round;
+	FILE *out = fopen(options->timeline, "w");
+	int s, error = 0;
+
+	if (out == NULL) {
+		fprintf(stderr, "replay: cannot write %s: %s\n", options->timeline, strerror(errno));
+		return FAILED;
+	}
+	for (s = SIDES - 1; s >= 0; s--)
+		if ((g->sides & 1u << s) != 0)
+			setup.side = &side[s];
+	engine_start(&setup);
+	engine_round(&round);
+	engine_round(&round);
+	engine_timeline(out);
+	engine_stop();
+	if (ferror(out))
+		error = EIO;
+	if (fclose(out) != 0)
+		error = errno;
+	if (error == 0)
+		return ALL_WELL;
+	fprintf(stderr, "replay: cannot write %s: %s\n", options->timeline, strerror(error));
+	remove(options->timeline);
+	return FAILED;
+}
+
 static int
 replay(const struct options *options, struct machine *machine, char **files, int n)
 {
@@ -153,7 +190,9 @@ replay(const struct options *options, struct machine *machine, char **files, int
 		status = FAILED;
 		goto out;
 	}
-	if (options->list)
+	if (options->timeline != NULL)
+		status = timeline(options, &plan);
+	else if (options->list)
 		report_list(stdout, &plan);
 	else
 		status = run(options, &plan, machine);

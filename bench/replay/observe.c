@@ -24,6 +24,7 @@
 #include <stdlib.h>
 
 #include "burn.h"
+#include "timeline.h"
 
 /* The runtime's own default: so many corpses at a time, at every so manyth go or pause. */
 #define OBSERVE_BUDGET	32
@@ -54,13 +55,26 @@ landing_takes_stack(const struct actor *actor)
 	}
 }
 
+/* Who runs from here on.  Actors are on one tree: a timeline shows one. */
+static void
+log_switch(struct reap_worker *worker, const struct reap_context *prev, bool dead)
+{
+	struct event_log *log = &tally_mine(&engine->tallies)->log;
+	const struct actor *left = actor_of(prev), *runs = actor_of(reap_worker_current(worker));
+
+	if (dead && left != NULL)
+		timeline_log(log, EVENT_LANDED, left->task);
+	timeline_log(log, EVENT_RUNS, runs != NULL ? runs->task : EVENT_NOBODY);
+}
+
 void
 observe_landing(struct reap_worker *worker, struct reap_context *prev, bool dead)
 {
 	struct actor *actor;
 	struct tally *tally;
 
-	(void)worker;
+	if (engine->setup.timeline)
+		log_switch(worker, prev, dead);
 	if (!dead || (actor = actor_of(prev)) == NULL)
 		return;
 	actor->land_ns = now_ns();
@@ -115,6 +129,8 @@ observe_reap(struct reap_context *context, intptr_t status)
 	reaper.corpse = true;
 	now = now_ns();
 	tally = tally_mine(&engine->tallies);
+	if (engine->setup.timeline)
+		timeline_log(&tally->log, EVENT_REAPED, actor->task);
 	actor->whole = reap_context_stack(context, &lo, &sp, &hi) == 0;
 	if (actor->task != 0 && (actor->whole || tally->landing == NULL))
 		hist_add(&tally->to_free, (actor->whole ? now : actor->land_ns) - actor->exit_ns);
@@ -164,10 +180,18 @@ observe_series(struct series *series, uint64_t start, uint64_t end)
 }
 
 void
-observe_exit(void)
+observe_spawn(const struct actor *actor)
+{
+	timeline_log(&tally_mine(&engine->tallies)->log, EVENT_SPAWNED, actor->task);
+}
+
+void
+observe_exit(const struct actor *actor)
 {
 	struct tally *tally = tally_mine(&engine->tallies);
 
+	if (engine->setup.timeline)
+		timeline_log(&tally->log, EVENT_EXITS, actor->task);
 	TALLY_ADD(&tally->exited, 1);
 	if ((tally->exited & engine->sample_mask) == 0)
 		sample_gauges(tally);
@@ -221,8 +245,12 @@ observe_clock(void *arg)
 	    pthread_equal(pthread_self(), engine->asker))
 		return now;
 	tally = tally_mine(&engine->tallies);
-	if (reaper.giving_up && !reaper.corpse && tally->departures < engine->actors)
+	tally->reaper = true;
+	if (reaper.giving_up && !reaper.corpse && tally->departures < engine->actors) {
 		depart(tally, now, 1);
+		if (engine->setup.timeline)
+			timeline_log(&tally->log, EVENT_STACK_FREED, EVENT_NOBODY);
+	}
 	reaper.giving_up = !reaper.giving_up;
 	reaper.corpse = false;
 	return now;

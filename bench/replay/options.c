@@ -31,6 +31,7 @@ static const char usage[] =
 "  --pages N          pages of stack that each body touches, at most 8 (default: 2)\n"
 "  --seconds N        how long a default run may take (default: 108)\n"
 "  --traces DIR       where the bundled recordings are\n"
+"  --timeline FILE    write one replay of the first recording, on the first side, as Chrome trace JSON; nothing else\n"
 "  --list             say what would be replayed, and on which sides\n"
 "  --help             this text\n"
 "\n"
@@ -116,7 +117,7 @@ static int
 parse_word(const char *option, const char *text, const char **word)
 {
 	if (text[0] == '\0')
-		return wrong(option, text, "the name of a directory");
+		return wrong(option, text, "a name");
 	*word = text;
 	return 0;
 }
@@ -148,6 +149,8 @@ parse_option(struct options *o, int option, const char *arg)
 		return parse_number("--rounds", arg, OPTIONS_ROUNDS_MAX, &o->rounds);
 	case 'g':
 		return parse_number("--pages", arg, PAGES_MAX, &o->pages);
+	case 'i':
+		return parse_word("--timeline", arg, &o->timeline);
 	case 'm':
 		return parse_seconds("--more", arg, &o->more);
 	case 'd':
@@ -177,6 +180,7 @@ options_parse(struct options *options, int argc, char **argv)
 		{ "pages", required_argument, NULL, 'g' },
 		{ "more", required_argument, NULL, 'm' },	/* bench/run's: so much work of its own follows */
 		{ "seconds", required_argument, NULL, 'd' },
+		{ "timeline", required_argument, NULL, 'i' },
 		{ "help", no_argument, NULL, 'h' },
 		{ NULL, 0, NULL, 0 }
 	};

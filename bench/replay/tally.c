@@ -93,6 +93,7 @@ tally_reset(struct tallies *tallies)
 
 		memset(t, 0, offsetof(struct tally, gauge));	/* not the samples: pages that no side touches stay away */
 		t->gauges = 0;
+		t->log.events = t->log.dropped = 0;
 		t->landing = landing;
 		t->departure = departure;
 	}

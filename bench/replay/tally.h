@@ -5,9 +5,11 @@
 #ifndef REPLAY_TALLY_H
 #define REPLAY_TALLY_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "hist.h"
+#include "timeline.h"
 
 struct actor;
 
@@ -61,6 +63,8 @@ struct tally {
 	struct hist landed;		/* ... and from there to the parent's return */
 	struct gauge gauge[GAUGES];	/* what was sampled here, in order; a full log takes no more */
 	unsigned gauges;
+	struct event_log log;		/* of a timeline; no room: none is made */
+	bool	 reaper;		/* the reaper thread's */
 };
 
 /* So many stacks were given up at this time; whose they were is not seen. */

@@ -353,7 +353,8 @@ def waits_of(cells, workers, trace, noisy):
         rows = {}
         for cell in ours:
             for row in cell.get('waits', []):
-                key = (row['who'], row['kind'], row['object'].lstrip('&'), row['caller'])
+                who = row['who'] if side in R.REAPERS or row['who'] == 'workers' else 'the benchmark\'s'
+                key = (who, row['kind'], row['object'].lstrip('&'), row['caller'])
                 count, ns = rows.get(key, (0, 0))
                 rows[key] = (count + int(row['count']), ns + int(row['ns']))
         threads = {}
