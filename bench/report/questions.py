@@ -270,7 +270,8 @@ def adopter(results):
                 '20,000 behind, %s KiB of thin zombies (%s KiB where stacks wait for their collector too).%s'
                 % (enough if enough is None else '%g' % enough, N.text(peak[enough].mid) if enough is not None else '–', xs[0],
                    N.text(peak[xs[0]].mid), N.text(held[REAP].mid), N.text(held['parent'].mid) if 'parent' in held else '–',
-                   ' In the replays, where the runtime drains 32 at a time, the highest peak was %s.' % N.text(worst[0]) if worst else ''))
+                   ' In the replays, where the runtime drains 32 at a time, the highest peak was %s: %s, %s.'
+                   % (N.text(worst[0]), worst[2], where(results, worst[1])) if worst else ''))
     series = [(side, [(x, max(i.mid, 0.5), max(i.lo, 0.5), max(i.hi, 0.5)) for x in results.xs('budget', side)
                       for i in [results.point_interval('budget', side, x, 'peak backlog')] if i.mid is not None])
               for side in results.scene_sides('budget')]

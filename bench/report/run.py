@@ -33,6 +33,7 @@ import time
 import figures as N
 import report
 import results as R
+import verdict
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(os.path.dirname(HERE))
@@ -226,7 +227,8 @@ class Run:
 
     def scene(self, name, rounds):
         self.progress.show('scene ' + name)
-        status, output, noisy = self.runner.run([self.program('synthetic', 'synthetic'), name, str(rounds), str(self.workers())],
+        status, output, noisy = self.runner.run([self.program('synthetic', 'synthetic'), name, str(rounds), str(self.workers()),
+                                                 '%g' % self.seconds['scene']],
                                                 stdout=subprocess.PIPE)
         self.progress.done(self.seconds['scene'])
         if self.runner.interrupted:
@@ -278,6 +280,36 @@ class Run:
                     self.progress.done(self.seconds['waits'] / 4)
         self.data['waits'] = waits_of(cells, self.workers(), trace['name'], noisy)
 
+    def timeline(self):
+        """One tree on two sides, in one file, as two processes."""
+        traces = self.data['replay']['traces']
+        trace = min((t for t in traces if t['tasks'] >= 300), key=lambda t: t['tasks'], default=traces[0])
+        events = []
+        with tempfile.TemporaryDirectory() as directory:
+            path = os.path.join(directory, 'timeline')
+            for number, side in enumerate(('adaptive', 'plain')):
+                self.progress.show('timeline')
+                status, _, _ = self.runner.run([self.program('replay', 'replay'), '--timeline', path, '--policy', side, '--copies', '1',
+                                                '--workers', str(self.workers()), '--scale', '%g' % max(1, trace['bodies_s'] / 0.02),
+                                                trace['path']])
+                if self.runner.interrupted:
+                    raise Interrupted
+                if status != 0:
+                    self.failed('timeline: ended with status %d' % status)
+                    return
+                with open(path, encoding='utf-8') as file:
+                    for event in json.load(file)['traceEvents']:
+                        event['pid'] = number + 1
+                        if 'id' in event:
+                            event['id'] += '-%s' % side
+                        events.append(event)
+        self.progress.done(self.seconds['timeline'])
+        report.store(os.path.join(self.o.out, 'timeline.json'), json.dumps({'displayTimeUnit': 'ns', 'traceEvents': events},
+                                                                           separators=(',', ':')))
+        self.data['timeline'] = ('timeline.json shows one replay of %s, adaptive and plain, in Perfetto (ui.perfetto.dev) or chrome://tracing: a '
+                                 'track per OS thread, and a span per context, as contexts migrate: its life, exiting until the landing, '
+                                 'zombie until the reap.' % trace['name'])
+
     def replay_file(self):
         """The trace in which most parents waited, of those that were replayed."""
         traces = {trace['name']: trace for trace in self.data['replay']['traces']} if 'replay' in self.data else {}
@@ -293,6 +325,7 @@ class Run:
                 self.scene(name, rounds)
             self.handoff()
             self.waits(2 if self.o.quick else 3)
+            self.timeline()
         except Interrupted:
             self.data['interrupted'] = True
         self.progress.clear()
@@ -303,8 +336,8 @@ class Run:
         report.store(path, json.dumps(self.data, separators=(',', ':')))
         results = R.Results(self.data)
         print(report.short_form(results, report.write_all(results, self.o.out)))
-        for name in ('results.json',):      # it is in report.json, whole
-            os.unlink(os.path.join(self.o.out, name))
+        if self.o.verdict and not self.status:
+            verdict.renew(results)
         print('\n%s' % os.path.join(self.o.out, 'report.html'))
 
     def only_waits(self):
@@ -332,6 +365,7 @@ class Run:
             if self.o.scene == 'handoff':
                 status, output, _ = self.runner.run([self.program('synthetic', 'handoff')])
                 return status
+            self.seconds['scene'] = 20
             self.scene(self.o.scene, 7)
         except Interrupted:
             return 130

@@ -11,9 +11,10 @@
  *	workers	1 to 8 workers, bodies of a microsecond
  *	stack	stacks of 16 KiB to 1 MiB of addresses
  *
- *	synthetic SCENE ROUNDS WORKERS
+ *	synthetic SCENE ROUNDS WORKERS SECONDS
  *
- * Rounds are interleaved: every round visits all points, forth and back.  Writes one JSON object, the format of bench/README.md.
+ * Rounds are interleaved: every round visits all points, forth and back.  After SECONDS there are no more
+ * of them, but three at least.  Writes one JSON object: points, each with its figures and all their rounds.
  */
 #include <errno.h>
 #include <math.h>
@@ -30,6 +31,7 @@
 #include "side.h"
 
 #define ROUNDS_MAX	99
+#define ROUNDS_MIN	3
 #define POINTS_MAX	64
 #define FIGURES_MAX	5
 
@@ -430,13 +432,15 @@ find(const char *name)
 int
 main(int argc, char **argv)
 {
-	const struct scene *scene = argc == 4 ? find(argv[1]) : NULL;
-	size_t rounds = argc == 4 ? strtoul(argv[2], NULL, 10) : 0, n = 0, i, s, x;
+	const struct scene *scene = argc == 5 ? find(argv[1]) : NULL;
+	size_t rounds = argc == 5 ? strtoul(argv[2], NULL, 10) : 0, n = 0, i, s, x;
+	double seconds = argc == 5 ? strtod(argv[4], NULL) : 0;
+	uint64_t start = now_ns();
 	struct point *points = calloc(POINTS_MAX, sizeof(*points));
 
-	workers = argc == 4 ? (unsigned)strtoul(argv[3], NULL, 10) : 0;
-	if (scene == NULL || rounds < 1 || rounds > ROUNDS_MAX || workers < 1 || workers > 256) {
-		fprintf(stderr, "usage: synthetic paced|lazy|budget|costly|workers|stack ROUNDS WORKERS\n");
+	workers = argc == 5 ? (unsigned)strtoul(argv[3], NULL, 10) : 0;
+	if (scene == NULL || rounds < 1 || rounds > ROUNDS_MAX || workers < 1 || workers > 256 || !(seconds > 0)) {
+		fprintf(stderr, "usage: synthetic paced|lazy|budget|costly|workers|stack ROUNDS WORKERS SECONDS\n");
 		return 2;
 	}
 	must("calloc", points == NULL ? -ENOMEM : 0);
@@ -444,13 +448,14 @@ main(int argc, char **argv)
 	for (s = 0; scene->sides[s] != SIDES; s++)
 		for (x = 0; scene->xs[x] >= 0; x++)
 			points[n++] = (struct point){ .side = scene->sides[s], .x = scene->xs[x] };
-	for (round_now = 0; round_now < rounds; round_now++)
+	for (round_now = 0; round_now < rounds &&
+	    (round_now < ROUNDS_MIN || (double)(now_ns() - start) < seconds * 1e9); round_now++)
 		for (i = 0; i < n; i++) {
 			point = &points[round_now % 2 == 0 ? i : n - 1 - i];
 			note_pace();
 			play(scene);
 		}
-	report(scene, points, n, rounds);
+	report(scene, points, n, round_now);
 	free(points);
 	return fflush(stdout) == 0 && !ferror(stdout) ? 0 : 1;
 }
