@@ -10,7 +10,8 @@ nothing but itself, and behind it report.json, figures.csv, percentiles.txt, tab
   --quick            fewer rounds and shorter bodies: some 25 seconds
   --out DIR          write there, not into results/
   --tables           print the tables of every trace as well
-  --scene NAME       only that: paced, lazy, budget, costly, workers, stack, or handoff
+  --scenes LIST      of the scenes below only these; none: the replay alone
+  --scene NAME       only that, and only a table of it: paced, lazy, budget, costly, workers, stack, or handoff
   --waits            only the table of waits, from the measuring build
   --verdict          renew the figures in docs/verdict.md when the run is complete
   --list, --policy LIST, --copies K[,K], --workers N[,N], --scale S, --rounds N, --pages N, --seconds N, --traces DIR
@@ -131,12 +132,14 @@ class Options:
     def __init__(self, args):
         self.out, self.tree, self.waits_tree = os.path.join(ROOT, 'results'), None, None
         self.quick = self.tables = self.verdict = self.only_waits = self.list = False
-        self.scene, self.replay, self.seconds, self.files = None, [], None, False
+        self.scene, self.replay, self.seconds, self.given = None, [], None, []
+        self.scenes = ','.join(SCENES + ('handoff',))
         args = list(args)
         while args:
             arg = args.pop(0)
             name, _, value = arg.partition('=')
-            if name in ('--out', '--tree', '--waits-tree', '--scene', '--seconds'):
+            before = len(args)
+            if name in ('--out', '--tree', '--waits-tree', '--scene', '--scenes', '--seconds'):
                 if not value:
                     if not args:
                         die(2, '%s: what is missing is its value' % name)
@@ -158,8 +161,13 @@ class Options:
                 self.quick |= arg == '--quick'
                 self.list |= arg == '--list'
                 self.replay.append(arg)
+            if name not in ('--tree', '--waits-tree'):
+                self.given += [arg] + ([value] if len(args) < before else [])
         if self.scene and self.scene not in SCENES + ('handoff',):
             die(2, '--scene: `%s\' is not one of %s, handoff' % (self.scene, ', '.join(SCENES)))
+        for name in self.scenes.split(','):
+            if name not in SCENES + ('handoff', 'none'):
+                die(2, '--scenes: `%s\' is not one of %s, handoff, none' % (name, ', '.join(SCENES)))
         if self.seconds is not None:
             try:
                 self.seconds = float(self.seconds)
@@ -179,7 +187,7 @@ class Run:
         self.o, self.runner = options, Runner()
         self.seconds = dict(QUICK if options.quick else SECONDS)
         self.progress = Progress(len(SCENES) * self.seconds['scene'] + sum(self.seconds[k] for k in ('handoff', 'waits', 'timeline')))
-        self.data = {'benchmark': 'report', 'format': 2, 'command': ['bench/run'] + sys.argv[1:], 'failures': []}
+        self.data = {'benchmark': 'report', 'format': 2, 'command': ['./bench/run'] + options.given, 'failures': []}
         self.status = 0
 
     def program(self, *path):
@@ -322,8 +330,10 @@ class Run:
         try:
             self.replay()
             for name in SCENES:
-                self.scene(name, rounds)
-            self.handoff()
+                if name in self.o.scenes.split(','):
+                    self.scene(name, rounds)
+            if 'handoff' in self.o.scenes.split(','):
+                self.handoff()
             self.waits(2 if self.o.quick else 3)
             self.timeline()
         except Interrupted:
