@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: ISC
 """figures.py: medians, intervals, and what may be claimed of them."""
+import bisect
+import itertools
 import math
 import random
 from collections import namedtuple
@@ -124,17 +126,14 @@ class Latency:
         flat = data['buckets']
         self.buckets = sorted(zip(flat[::2], flat[1::2]))
         self.count, self.max = data['count'], data['max']
+        self.values = [min(value, self.max) for value, _ in self.buckets]
+        self.below = list(itertools.accumulate(n for _, n in self.buckets))     # so many are no larger than the value beside it
 
     def quantile(self, q):
         """Nanoseconds."""
         if q >= 1:
             return self.max
-        rank, seen = math.ceil(q * self.count), 0
-        for value, n in self.buckets:
-            seen += n
-            if seen >= rank:
-                return min(value, self.max)
-        return self.max
+        return self.values[min(bisect.bisect_left(self.below, math.ceil(q * self.count)), len(self.values) - 1)]
 
     def curve(self):
         """(1/(1-share below), microseconds): from the median to the largest."""
@@ -152,7 +151,7 @@ class Latency:
         percent, half = 0.0, 1
         while True:
             value = self.quantile(percent / 100)
-            below = sum(n for v, n in self.buckets if min(v, self.max) <= value)
+            below = self.below[bisect.bisect_right(self.values, value) - 1]
             lines.append('%12.3f %14.12f %10d %14.2f' % (value / 1000, percent / 100, below, 1 / (1 - percent / 100)))
             if value >= self.max or below >= self.count:
                 break
