@@ -6,7 +6,7 @@ import math
 import random
 from collections import namedtuple
 
-RESAMPLES = 600
+RESAMPLES = 400
 NEGLIGIBLE = 0.05       # a difference that nobody would act on
 QUIET = 0.05            # a machine that wavers by no more than this is called quiet
 

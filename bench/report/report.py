@@ -112,7 +112,7 @@ def load_table(results):
 METHOD = '''
 <p>Every side of a group runs in a process of its own, warmed up by a round that does not count. Rounds are interleaved A B C, C B A, and
 so on; a process that waits for its turn sleeps. Ratios are taken round by round, between neighbours in time; what is shown is the median,
-over several traces the geometric mean of the medians, with a 95% interval by bootstrap over the rounds (600 draws). A difference is claimed
+over several traces the geometric mean of the medians, with a 95% interval by bootstrap over the rounds (400 draws). A difference is claimed
 if the interval leaves out 1, the median is 5% off it at least, and there are three rounds or more.</p>
 <p>While rounds are played the report watches what other processes use, what a host keeps from this machine, and how long a fixed loop
 takes. What it wavered by in excess of 5% widens every interval of that place, to either side.</p>
