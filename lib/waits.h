@@ -10,8 +10,8 @@
  *	futex wake	what waking one costs the waker
  *	mutex		locked by somebody else at the first try
  *	barrier spin	yields and pauses until another thread has done its part
- *	CAS retry	from a compare-and-swap that failed to the next one at the same place by the same thread; if that is more than
- *			RETRY_MAX away, the failure was an answer and not a retry
+ *	CAS retry	from a compare-and-swap that failed to the next one at the same place by the same thread; if that is more
+ *			than RETRY_MAX away, the failure was an answer and not a retry
  *	run queue	a context, from being queued to being popped to run
  */
 #ifndef REAP_LIB_WAITS_H
@@ -91,7 +91,8 @@ struct reap__wait *reap__waits_first(void);
 /* Defined as well as called under this name: `void' says which. */
 #define reap__os_yield(parameters)	REAP__WAITS_YIELD_##parameters
 #define REAP__WAITS_YIELD_void		(reap__os_yield)(void)
-#define REAP__WAITS_YIELD_		(void)REAP__WAITS_AROUND("barrier spin", "the other thread's post", int, ((reap__os_yield)(), 0))
+#define REAP__WAITS_YIELD_										\
+	(void)REAP__WAITS_AROUND("barrier spin", "the other thread's post", int, ((reap__os_yield)(), 0))
 
 #ifdef REAP_WAITS_RUNTIME
 #include "queue.h"

@@ -334,6 +334,13 @@ forget_waits(void)
 	reap__waits_reset();
 }
 
+static bool
+same_wait(const struct wait *a, const struct reap__wait *b, bool reaper)
+{
+	return a->reaper == reaper && strcmp(a->object, b->object) == 0 && strcmp(a->kind, b->kind) == 0 &&
+	    strcmp(a->caller, b->caller) == 0;
+}
+
 /* Records of one place may be several: an inline function has one in each source file. */
 static void
 put_waits(struct waits *waits)
@@ -348,8 +355,7 @@ put_waits(struct waits *waits)
 
 			if (w->count[role] == 0)
 				continue;
-			for (i = 0; i < waits->n && !(waits->wait[i].reaper == reaper && strcmp(waits->wait[i].object, w->object) == 0 &&
-			    strcmp(waits->wait[i].kind, w->kind) == 0 && strcmp(waits->wait[i].caller, w->caller) == 0); i++)
+			for (i = 0; i < waits->n && !same_wait(&waits->wait[i], w, reaper); i++)
 				;
 			if (i == WAITS_MAX)
 				continue;

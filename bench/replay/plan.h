@@ -18,7 +18,8 @@
 /* What else the machine did while a group was played. */
 struct noise {
 	double	 seconds;			/* that were watched */
-	double	 own, busy, stolen;		/* processor seconds: of the rounds; of all that ran; that a host kept.  busy -1: not known */
+	/* processor seconds: of the rounds; of all that ran, -1: not known; that a host kept */
+	double	 own, busy, stolen;
 	double	 pace[2 * PLAN_ROUNDS_MAX * SIDES];	/* a fixed loop before each round: its time, us */
 	size_t	 paces;
 };

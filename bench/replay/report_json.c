@@ -121,7 +121,8 @@ static void
 put_latencies(struct json *j, const struct column *c)
 {
 	static const char *const name[LATENCIES] = {
-		[LATENCY_PARENT] = "exit to parent", [LATENCY_COLLECTED] = "exit to collected", [LATENCY_FREE] = "exit to memory free",
+		[LATENCY_PARENT] = "exit to parent", [LATENCY_COLLECTED] = "exit to collected",
+		[LATENCY_FREE] = "exit to memory free",
 		[LATENCY_LANDING] = "exit to landing", [LATENCY_LANDED] = "landing to parent",
 	};
 	int i;

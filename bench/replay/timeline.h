@@ -3,8 +3,8 @@
  * timeline.h: what one replay did when, as Chrome trace JSON: chrome://tracing and ui.perfetto.dev show it.
  *
  *	a track per OS thread	which context ran there
- *	a span per context	keyed by the context and not by a thread, since contexts migrate: its life, from spawn to exit; on the CPU
- *				still, from exit to the landing; zombie, from the landing to the reap
+ *	a span per context	keyed by the context and not by a thread, since contexts migrate: its life, from spawn to reap;
+ *				exiting, until the landing; zombie, from there on
  */
 #ifndef REPLAY_TIMELINE_H
 #define REPLAY_TIMELINE_H
@@ -34,7 +34,7 @@ struct event_log {
 
 void	timeline_log(struct event_log *log, enum event_kind kind, uint32_t task);
 /* log[i] is of the thread called who[i]; `side' names the process. */
-void	timeline_write(FILE *out, const struct program *program, const char *side, const struct event_log *log, const char *const *who,
-	    size_t logs, uint64_t start, uint64_t end);
+void	timeline_write(FILE *out, const struct program *program, const char *side, const struct event_log *log,
+	    const char *const *who, size_t logs, uint64_t start, uint64_t end);
 
 #endif

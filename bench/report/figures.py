@@ -37,7 +37,8 @@ def median(values):
 
 
 def bootstrap(samples, statistic):
-    """The 95% interval of statistic(samples); each of the samples is a list and is drawn from anew.  The same data give the same."""
+    """The 95% interval of statistic(samples); each of the samples is a list and is drawn from anew.  The same data give the
+    same."""
     samples = [known(sample) for sample in samples]
     samples = [sample for sample in samples if sample]
     if not samples:

@@ -6,7 +6,8 @@ STYLE = '''
 :root { color-scheme: light dark; --paper: #fff; --ink: #1b1f24; --soft: #59636e; --rule: #d5dae0; --shade: #f4f6f8; --bad: #b42318;
   --c0: #0b6bcb; --c1: #c2410c; --c2: #15803d; --c3: #7e22ce; --c4: #a16207; --c5: #0e7490; --c6: #be185d; --c7: #475569; }
 @media (prefers-color-scheme: dark) { :root { --paper: #14171b; --ink: #e4e8ec; --soft: #9aa5b1; --rule: #333b44; --shade: #1d2228;
-  --bad: #ff8a7a; --c0: #5cb0ff; --c1: #ff9a5c; --c2: #5fd38a; --c3: #c792ea; --c4: #e3c04f; --c5: #56ccd8; --c6: #ff7eb6; --c7: #a3b1c2; } }
+  --bad: #ff8a7a; --c0: #5cb0ff; --c1: #ff9a5c; --c2: #5fd38a; --c3: #c792ea; --c4: #e3c04f; --c5: #56ccd8; --c6: #ff7eb6;
+  --c7: #a3b1c2; } }
 * { box-sizing: border-box; }
 body { margin: 0 auto; max-width: 62rem; padding: 1.5rem 1.2rem 4rem; background: var(--paper); color: var(--ink);
   font: 16px/1.5 system-ui, "Segoe UI", "DejaVu Sans", sans-serif; }

@@ -92,7 +92,8 @@ def legend(names):
 
 
 def boxes(names):
-    items = ['<span class="key"><svg width="14" height="10" aria-hidden="true"><rect class="fill c%d" width="14" height="10"/></svg>'
+    items = ['<span class="key"><svg width="14" height="10" aria-hidden="true"><rect class="fill c%d" width="14" '
+             'height="10"/></svg>'
              '%s</span>' % (c, esc(n)) for n, c in names]
     return '<div class="legend">%s</div>' % ''.join(items)
 
@@ -153,7 +154,8 @@ def bars(rows, title, caption, x_name, log=False):
     parts = []
     for value in x.ticks():
         parts.append('<line class="grid" x1="%.1f" x2="%.1f" y1="%d" y2="%d"/>' % (x(value), x(value), TOP, height - BOTTOM))
-        parts.append('<text class="tick" x="%.1f" y="%d" text-anchor="middle">%s</text>' % (x(value), height - BOTTOM + 16, number(value)))
+        parts.append('<text class="tick" x="%.1f" y="%d" text-anchor="middle">%s</text>' % (x(value), height - BOTTOM + 16,
+                                                                                            number(value)))
     for i, (label, content) in enumerate(rows):
         y = TOP + 30 * i + 4
         parts.append('<text class="label" x="%d" y="%d" text-anchor="end">%s</text>' % (left - 8, y + 15, esc(label)))
@@ -168,8 +170,11 @@ def bars(rows, title, caption, x_name, log=False):
             parts.append('<text class="tick" x="%.1f" y="%d">%s</text>' % (x(at) + 5, y + 15, number(float('%.3g' % at))))
         else:
             colour = colour_of(label, i)
-            parts.append('<rect class="fill c%d" x="%d" y="%d" width="%.1f" height="20"/>' % (colour, left, y, max(x(content.mid) - left, 0)))
-            parts.append('<line class="axis" x1="%.1f" x2="%.1f" y1="%d" y2="%d"/>' % (x(content.lo), x(content.hi), y + 10, y + 10))
-            parts.append('<text class="tick" x="%.1f" y="%d">%s</text>' % (x(content.hi) + 5, y + 15, number(float('%.3g' % content.mid))))
+            parts.append('<rect class="fill c%d" x="%d" y="%d" width="%.1f" height="20"/>'
+                         % (colour, left, y, max(x(content.mid) - left, 0)))
+            parts.append('<line class="axis" x1="%.1f" x2="%.1f" y1="%d" y2="%d"/>' % (x(content.lo), x(content.hi), y + 10, y
+                                                                                       + 10))
+            parts.append('<text class="tick" x="%.1f" y="%d">%s</text>'
+                         % (x(content.hi) + 5, y + 15, number(float('%.3g' % content.mid))))
     parts.append('<text class="name" x="%d" y="%d" text-anchor="middle">%s</text>' % ((left + WIDTH) / 2, height - 8, esc(x_name)))
     return figure(parts, boxes([(n, i % COLOURS) for i, n in enumerate(names)]) if stacked else '', title, caption, height)

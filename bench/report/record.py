@@ -101,7 +101,8 @@ class Tree:
     def oldest_zombie(self, pid):
         """Of the process that a thread with this number belongs to; a guess where the kernel does not say who was reaped."""
         parent = self.now.get(pid)
-        return next((t.pid for t in self.tasks if t.parent is parent and t.exit is not None and t.reap is None and t.kind != 'T'), 0)
+        return next((t.pid for t in self.tasks if t.parent is parent and t.exit is not None and t.reap is None and t.kind != 'T'),
+                    0)
 
 
 # ---- tracefs ----
@@ -141,7 +142,7 @@ class Tracefs:
         return os.access(TRACING + '/instances', os.W_OK) and os.path.exists(TRACING + '/events/syscalls/sys_enter_wait4')
 
     def record(self, command, path):
-        """An instance of its own: nobody else's tracing is touched.  Returns its status, its number and the seconds that it took."""
+        """An instance of its own: nobody else's tracing is touched.  Returns its status, number and seconds."""
         instance = '%s/instances/libreap.%d' % (TRACING, os.getpid())
         try:
             os.mkdir(instance)
@@ -159,7 +160,8 @@ class Tracefs:
             time.sleep(0.2)             # those that outlive it a little
             poke(instance + '/tracing_on', '0')
             lost = sum(int(number) for cpu in os.listdir(instance + '/per_cpu')
-                       for number in re.findall(r'^(?:overrun|commit overrun|dropped events): (\d+)', peek('%s/per_cpu/%s/stats' % (instance, cpu)), re.M))
+                       for number in re.findall(r'^(?:overrun|commit overrun|dropped events): (\d+)',
+                                                peek('%s/per_cpu/%s/stats' % (instance, cpu)), re.M))
             if lost:
                 raise Failed('%d events did not fit into the buffer; record again with --buffer %d' % (lost, self.mib * 4))
             with open(instance + '/trace', 'rb') as trace, open(path, 'wb') as copy:
@@ -232,7 +234,8 @@ class Strace:
 
     def record(self, command, path):
         calls = 'clone,clone3,fork,vfork,execve,wait4,waitid,exit_group,exit'
-        status, _, seconds = run(['strace', '-f', '--seccomp-bpf', '-q', '-ttt', '-s', '0', '-e', 'signal=none', '-e', 'trace=?' + calls.replace(',', ',?'),
+        status, _, seconds = run(['strace', '-f', '--seccomp-bpf', '-q', '-ttt', '-s', '0', '-e', 'signal=none', '-e', 'trace=?'
+                                  + calls.replace(',', ',?'),
                                   '-o', path] + command)
         return status, None, seconds
 
@@ -285,7 +288,8 @@ class Strace:
             if child and 'WNOWAIT' not in rest:
                 tree.returned(t, pid, int(child[1]))
         elif rest.startswith('execve(') and value == 0:
-            tree.now[pid].name = os.path.basename(re.match(r'execve\("([^"]*)"', rest)[1]) if re.match(r'execve\("([^"]+)"', rest) else ''
+            tree.now[pid].name = os.path.basename(re.match(r'execve\("([^"]*)"',
+                                                           rest)[1]) if re.match(r'execve\("([^"]+)"', rest) else ''
         elif rest.startswith('+++'):
             tree.exited(t, pid, tree.now[pid].name)
             tree.notified(t, pid)
@@ -301,7 +305,8 @@ class Strace:
 # ---- the command ----
 
 def run(command):
-    """Its status, as a shell tells it, its process number, and its seconds.  It waits for our word, so that nothing of it is missed."""
+    """Its status, as a shell tells it, its process number, and its seconds.  It waits for our word, so that
+    nothing of it is missed."""
     go, tell = os.pipe()
     pid = os.fork()
     if pid == 0:
@@ -383,9 +388,11 @@ def write(path, tree):
 
 def summary(tree):
     modes = [task.mode() for task in tree.tasks]
-    kinds = {'B': 'waited for already', 'L': 'waited for late', 'N': 'taken by a no-hang call', 'A': 'reaped automatically', 'O': 'orphaned',
+    kinds = {'B': 'waited for already', 'L': 'waited for late', 'N': 'taken by a no-hang call', 'A': 'reaped automatically',
+             'O': 'orphaned',
              'U': 'not reaped'}
-    return '%d tasks: %s' % (len(modes), ', '.join('%d %s' % (modes.count(m), words) for m, words in kinds.items() if m in modes) or 'no children')
+    return '%d tasks: %s' % (len(modes), ', '.join('%d %s' % (modes.count(m), words) for m, words in kinds.items() if m in modes)
+                             or 'no children')
 
 
 def choose(wanted, mib):

@@ -102,7 +102,8 @@ def noise(before, own, start):
     if before is None or seconds <= 0:
         return {'seconds': seconds, 'others': None, 'stolen': None}
     capacity = seconds * (os.cpu_count() or 1)
-    return {'seconds': seconds, 'others': max(0, after[0] - before[0] - ours) / capacity, 'stolen': (after[1] - before[1]) / capacity}
+    return {'seconds': seconds, 'others': max(0, after[0] - before[0] - ours) / capacity,
+            'stolen': (after[1] - before[1]) / capacity}
 
 
 class Progress:
@@ -186,7 +187,8 @@ class Run:
     def __init__(self, options):
         self.o, self.runner = options, Runner()
         self.seconds = dict(QUICK if options.quick else SECONDS)
-        self.progress = Progress(len(SCENES) * self.seconds['scene'] + sum(self.seconds[k] for k in ('handoff', 'waits', 'timeline')))
+        self.progress = Progress(len(SCENES) * self.seconds['scene']
+                                 + sum(self.seconds[k] for k in ('handoff', 'waits', 'timeline')))
         self.data = {'benchmark': 'report', 'format': 2, 'command': ['./bench/run'] + options.given, 'failures': []}
         self.status = 0
 
@@ -211,7 +213,8 @@ class Run:
     def replay(self):
         tables = os.path.join(self.o.out, 'tables.txt')
         with open(tables, 'w', encoding='utf-8') as file:
-            status, _, _ = self.runner.run([self.program('replay', 'replay'), '--out', self.o.out] + self.o.replay_args(self.progress.left), stdout=file)
+            status, _, _ = self.runner.run([self.program('replay', 'replay'), '--out', self.o.out]
+                                           + self.o.replay_args(self.progress.left), stdout=file)
         if status == 2:
             sys.exit(2)
         path = os.path.join(self.o.out, 'results.json')
@@ -250,7 +253,8 @@ class Run:
 
     def handoff(self):
         self.progress.show('slot against register')
-        status, output, noisy = self.runner.run([self.program('synthetic', 'handoff'), '--json'], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+        status, output, noisy = self.runner.run([self.program('synthetic', 'handoff'), '--json'], stdout=subprocess.PIPE,
+                                                stderr=subprocess.DEVNULL)
         self.progress.done(self.seconds['handoff'])
         if self.runner.interrupted:
             raise Interrupted
@@ -275,8 +279,10 @@ class Run:
                 for build, tree in (('ordinary', self.o.tree), ('measuring', self.o.waits_tree)):
                     self.progress.show('waits, %s build' % build)
                     status, _, noisy = self.runner.run(
-                        [os.path.join(tree, 'bench', 'replay', 'replay'), '--copies', '1', '--workers', str(self.workers()), '--policy',
-                         'adaptive,plain,batching', '--rounds', str(rounds), '--scale', '%g' % scale, '--out', directory, trace['path']],
+                        [os.path.join(tree, 'bench', 'replay', 'replay'), '--copies', '1', '--workers', str(self.workers()),
+                         '--policy',
+                         'adaptive,plain,batching', '--rounds', str(rounds), '--scale', '%g' % scale, '--out', directory,
+                         trace['path']],
                         stdout=subprocess.DEVNULL)
                     if self.runner.interrupted:
                         raise Interrupted
@@ -297,8 +303,10 @@ class Run:
             path = os.path.join(directory, 'timeline')
             for number, side in enumerate(('adaptive', 'plain')):
                 self.progress.show('timeline')
-                status, _, _ = self.runner.run([self.program('replay', 'replay'), '--timeline', path, '--policy', side, '--copies', '1',
-                                                '--workers', str(self.workers()), '--scale', '%g' % max(1, trace['bodies_s'] / 0.02),
+                status, _, _ = self.runner.run([self.program('replay', 'replay'), '--timeline', path, '--policy', side, '--copies',
+                                                '1',
+                                                '--workers', str(self.workers()), '--scale', '%g'
+                                                % max(1, trace['bodies_s'] / 0.02),
                                                 trace['path']])
                 if self.runner.interrupted:
                     raise Interrupted
@@ -314,9 +322,9 @@ class Run:
         self.progress.done(self.seconds['timeline'])
         report.store(os.path.join(self.o.out, 'timeline.json'), json.dumps({'displayTimeUnit': 'ns', 'traceEvents': events},
                                                                            separators=(',', ':')))
-        self.data['timeline'] = ('timeline.json shows one replay of %s, adaptive and plain, in Perfetto (ui.perfetto.dev) or chrome://tracing: a '
-                                 'track per OS thread, and a span per context, as contexts migrate: its life, exiting until the landing, '
-                                 'zombie until the reap.' % trace['name'])
+        self.data['timeline'] = ('timeline.json shows one replay of %s, adaptive and plain, in Perfetto (ui.perfetto.dev) or '
+                                 'chrome://tracing: a track per OS thread, and a span per context, as contexts migrate: its '
+                                 'life, exiting until the landing, zombie until the reap.' % trace['name'])
 
     def replay_file(self):
         """The trace in which most parents waited, of those that were replayed."""
@@ -359,7 +367,8 @@ class Run:
         with open(path, encoding='utf-8') as file:
             rows = [line.split(',') for line in file.read().splitlines()[1:]]
         bodies = sum(int(r[4]) - int(r[3]) for r in rows if r[3] and r[4]) / 1e6 / 4
-        self.data['replay'] = {'traces': [{'name': os.path.basename(path)[:-4], 'path': path, 'tasks': len(rows), 'bodies_s': bodies, 'modes': {'B': 1}}]}
+        self.data['replay'] = {'traces': [{'name': os.path.basename(path)[:-4], 'path': path, 'tasks': len(rows),
+                                           'bodies_s': bodies, 'modes': {'B': 1}}]}
         try:
             self.waits(3)
         except Interrupted:
@@ -392,7 +401,8 @@ def waits_of(cells, workers, trace, noisy):
         ours = [turn[side] for turn in cells['measuring']]
         figures = [{f['name']: f for f in cell['figures']} for cell in ours]
         before = [{f['name']: f for f in turn[side]['figures']} for turn in cells['ordinary']]
-        both.append(([v for f in figures for v in f['CPU per exit']['rounds']], [v for f in before for v in f['CPU per exit']['rounds']]))
+        both.append(([v for f in figures for v in f['CPU per exit']['rounds']],
+                     [v for f in before for v in f['CPU per exit']['rounds']]))
         seconds = sum(cell['seconds'] for cell in ours)
         rows = {}
         for cell in ours:
@@ -407,13 +417,15 @@ def waits_of(cells, workers, trace, noisy):
                 share = {k: sum(N.median(f[who + ' ' + words]['rounds']) for f in figures) / len(figures)
                          for k, words in (('running', 'running'), ('queued', 'in the run queue'), ('stopped', 'stopped'))}
                 threads['%s (%d)' % (who, n)] = {k: v / 100 * seconds * 1e9 * n for k, v in share.items()}
-        sides.append({'side': side, 'trace': trace, 'exits': int(sum(cell['contexts'] * cell['rounds'] for cell in ours)), 'threads': threads,
+        sides.append({'side': side, 'trace': trace, 'exits': int(sum(cell['contexts'] * cell['rounds'] for cell in ours)),
+                      'threads': threads,
                       'seconds': seconds,
-                      'rows': [{'who': k[0], 'kind': k[1], 'object': k[2], 'caller': k[3], 'count': c, 'ns': ns} for k, (c, ns) in rows.items()]})
+                      'rows': [{'who': k[0], 'kind': k[1], 'object': k[2], 'caller': k[3], 'count': c, 'ns': ns} for k,
+                               (c, ns) in rows.items()]})
     cost = N.mean_ratio(both, R.Results.waver(dict(noisy, pace=[1], pace_min=1)))
     return {'sides': sides, 'overhead': list(cost),
-            'overhead_text': 'From a build of its own, in which every place that may wait reads the clock: it needs %s of the ordinary build’s '
-                             'CPU per exit (A B A B, bodies included).' % N.times(cost)}
+            'overhead_text': 'From a build of its own, in which every place that may wait reads the clock: it needs %s of the '
+                             'ordinary build’s CPU per exit (A B A B, bodies included).' % N.times(cost)}
 
 
 def show_waits(waits):
@@ -426,7 +438,8 @@ def show_waits(waits):
                   % ((who,) + tuple(100 * t[k] / total for k in ('running', 'queued', 'stopped'))))
         print('  %-14s %-13s %-24s %-20s %10s %14s %10s' % ('thread', 'kind', 'symbol', 'caller', 'count', 'ns', 'ns/exit'))
         for row in sorted(side['rows'], key=lambda r: -r['ns']):
-            print('  %-14s %-13s %-24s %-20s %10d %14d %10.1f' % (row['who'], row['kind'], row['object'], row['caller'], row['count'], row['ns'],
+            print('  %-14s %-13s %-24s %-20s %10d %14d %10.1f' % (row['who'], row['kind'], row['object'], row['caller'],
+                                                                  row['count'], row['ns'],
                                                             row['ns'] / side['exits']))
 
 

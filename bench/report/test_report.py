@@ -61,10 +61,12 @@ def made(delay=0.0, noise=None):
     for trace in ('one', 'two'):
         for side in SIDES:
             wobble = [0.97, 1.0, 1.01, 1.02, 0.99]
-            figures = {'exit to parent ' + q: ('us', base[side] * factor) for q, factor in (('p50', 1), ('p90', 2), ('p99', 5), ('max', 50))}
+            figures = {'exit to parent ' + q: ('us', base[side] * factor) for q, factor in (('p50', 1), ('p90', 2), ('p99', 5),
+                                                                                            ('max', 50))}
             figures.update({'CPU per exit': ('us', 2 + base[side]), 'CPU per exit, beyond bodies': ('us', base[side]),
                             'throughput': ('exits/s', 1e6 / base[side]), 'parents waiting, count': ('exits', 100),
-                            'OS thread switches per exit': ('', 2 if side in R.REAPERS else 0.1), 'context switches per exit': ('', 3),
+                            'OS thread switches per exit': ('', 2 if side in R.REAPERS else 0.1),
+                            'context switches per exit': ('', 3),
                             'peak zombie memory': ('KiB', 100 if side == 'parent' else 10), 'paid by parents per exit': ('ns', 60),
                             'paid by adopter per exit': ('ns', 0), 'paid by successors per exit': ('ns', 0),
                             'paid by reaper per exit': ('ns', 50 if side in R.REAPERS else 0)})
@@ -73,14 +75,18 @@ def made(delay=0.0, noise=None):
                           'figures': [{'name': name, 'unit': unit, 'n': 5, 'rounds': [value * w for w in wobble]}
                                       for name, (unit, value) in figures.items()],
                           'latencies': {'exit to parent': {'count': 100, 'max': base[side] * 50000,
-                                                           'buckets': [base[side] * 1000, 90, base[side] * 5000, 9, base[side] * 50000, 1]}}})
+                                                           'buckets': [base[side] * 1000, 90, base[side] * 5000, 9,
+                                                                       base[side] * 50000, 1]}}})
     ratios = [{'trace': t, 'copies_asked': 1, 'workers': 2, 'of': 'adaptive', 'to': to, 'name': name}
               for t in ('one', 'two') for to in R.REAPERS for name in ('exit to parent p50', 'throughput', 'CPU per exit')]
     watched = [dict(QUIET, **(noise or {}), trace=t, copies_asked=1, workers=2) for t in ('one', 'two')]
     return {'format': 2, 'failures': [], 'seconds': 10, 'command': ['./bench/run'], 'replay': {
-        'complete': 'yes', 'machine': {'cpu': 'a processor', 'processors': 2}, 'kernel': 'Linux', 'compiler': 'gcc', 'commit': 'abc',
-        'command': ['replay'], 'date': '2026-01-01T00:00:00Z', 'load_before': [0, 0, 0], 'load_after': [0, 0, 0], 'seconds': 10, 'clock_ns': 20,
-        'traces': [{'name': t, 'path': '/x/bench/traces/%s.csv' % t, 'tasks': 1000} for t in ('one', 'two')], 'cells': cells, 'noise': watched,
+        'complete': 'yes',
+        'machine': {'cpu': 'a processor', 'processors': 2}, 'kernel': 'Linux', 'compiler': 'gcc', 'commit': 'abc',
+        'command': ['replay'], 'date': '2026-01-01T00:00:00Z', 'load_before': [0, 0, 0], 'load_after': [0, 0, 0], 'seconds': 10,
+        'clock_ns': 20,
+        'traces': [{'name': t, 'path': '/x/bench/traces/%s.csv' % t, 'tasks': 1000} for t in ('one', 'two')], 'cells': cells,
+        'noise': watched,
         'ratios': ratios}}
 
 
@@ -95,7 +101,8 @@ class Wellformed(html.parser.HTMLParser):
 
     def handle_starttag(self, tag, attrs):
         self.tags.add(tag)
-        self.links += [value for name, value in attrs if name in ('src', 'href', 'xlink:href', 'srcset', 'data', 'action') or name.startswith('on')]
+        self.links += [value for name, value in attrs if name in ('src', 'href', 'xlink:href', 'srcset', 'data', 'action')
+                       or name.startswith('on')]
         if tag not in self.VOID:
             self.open.append(tag)
 
@@ -150,7 +157,8 @@ def sentences_say_what_the_data_say(_):
     quick = R.Results(made())
     sentence = questions.latency(quick).sentence
     expect(sentence.startswith('Yes. ') and '0.100× [0.' in sentence, sentence)
-    expect('2.00 switches of OS threads per exit, libreap 0.100: 1.90 saved' in questions.switches(quick).sentence, questions.switches(quick).sentence)
+    expect('2.00 switches of OS threads per exit, libreap 0.100: 1.90 saved' in questions.switches(quick).sentence,
+           questions.switches(quick).sentence)
     expect(questions.lock(quick).sentence.startswith('No. '), questions.lock(quick).sentence)
     expect(questions.notification(quick).sentence.startswith('Late. '), questions.notification(quick).sentence)
     slow = R.Results(made(delay=50))
@@ -177,12 +185,14 @@ def delay_in_the_landing_shows(directory):
         with open(paths[-1], 'w', encoding='utf-8') as file:
             json.dump(made(delay), file)
     ran = subprocess.run([os.path.join(HERE, '..', 'compare'), *paths], stdout=subprocess.PIPE, text=True, check=False)
-    expect(ran.returncode == 1 and re.search(r'one, 1 trees, 2 workers, adaptive +exit to parent p50 .* 6\.00x', ran.stdout), ran.stdout)
+    expect(ran.returncode == 1 and re.search(r'one, 1 trees, 2 workers, adaptive +exit to parent p50 .* 6\.00x', ran.stdout),
+           ran.stdout)
     same = subprocess.run([os.path.join(HERE, '..', 'compare'), paths[0], paths[0]], stdout=subprocess.PIPE, text=True, check=False)
     expect(same.returncode == 0 and 'worse: 0 of' in same.stdout, same.stdout)
     back = subprocess.run([os.path.join(HERE, '..', 'compare'), *paths[::-1]], stdout=subprocess.PIPE, text=True, check=False)
     expect(back.returncode == 0 and 'better: 0 of' not in back.stdout, back.stdout)
-    bad = subprocess.run([os.path.join(HERE, '..', 'compare'), paths[0], os.path.join(HERE, 'page.py')], stderr=subprocess.PIPE, text=True, check=False)
+    bad = subprocess.run([os.path.join(HERE, '..', 'compare'), paths[0], os.path.join(HERE, 'page.py')], stderr=subprocess.PIPE,
+                         text=True, check=False)
     expect(bad.returncode == 2 and 'is not JSON' in bad.stderr, bad.stderr)
     fast, slow = R.load(paths[0]), R.load(paths[1])
     expect(abs(slow.ratio(slow.one(), 'adaptive', 'plain', 'exit to parent p50').mid - 0.6) < 0.01)
@@ -197,7 +207,8 @@ def verdict_is_renewed_from_the_data(directory):
     with open(path, encoding='utf-8') as file:
         text = file.read()
     expect(all(text.count('<!-- measured %s -->' % n) == 1 for n in ('machine', 'summary', 'loses', *'12345678')), text)
-    expect('a processor, 2 processors' in text and ' '.join(questions.latency(data).sentence.replace('×', 'x').split())[:60] in ' '.join(text.split()))
+    expect('a processor, 2 processors' in text
+           and ' '.join(questions.latency(data).sentence.replace('×', 'x').split())[:60] in ' '.join(text.split()))
     verdict.renew(data, path)
     with open(path, encoding='utf-8') as file:
         expect(file.read() == text, 'twice is once')
@@ -216,7 +227,8 @@ def verdict_is_renewed_from_the_data(directory):
 
 
 def whole_run_answers_from_its_raw_data(directory):
-    with bench_run('--quick', '--out', directory, '--rounds', '3', '--copies', '1', '--workers', '2', '--scale', '30000', '--policy',
+    with bench_run('--quick', '--out', directory, '--rounds', '3', '--copies', '1', '--workers', '2', '--scale', '30000',
+                   '--policy',
                    'adaptive,early,plain,batching', '--scenes', 'budget', SMALL[0], SMALL[2]) as ran:
         stdout, stderr = ran.communicate(timeout=300)
     expect(ran.returncode == 0, ran.returncode, stderr, stdout)
@@ -311,7 +323,7 @@ FTRACE = '''# tracer: nop
       odd-name 1-101     [001] .....     1.000100: sched_process_exit: comm=odd-name 1 pid=101 prio=120
       odd-name 1-101     [001] d....     1.000110: signal_generate: sig=17 errno=0 code=1 comm=sh pid=100 grp=1 res=0
               sh-100     [000] .....     1.000120: sys_wait4 -> 0x65
-      odd-name 1-101     [001] d....     1.000130: sched_switch: prev_comm=odd-name 1 prev_pid=101 prev_prio=120 prev_state=X ==> next_comm=sh next_pid=100 next_prio=120
+      odd-name 1-101     [001] d....     1.000130: sched_switch: prev_comm=odd-name 1 prev_pid=101 prev_state=X ==> next_comm=sh
               sh-100     [000] .....     1.000140: task_newtask: pid=102 comm=sh clone_flags=3d0f00 oom_score_adj=0
               sh-100     [000] .....     1.000150: sched_process_fork: comm=sh pid=100 child_comm=sh child_pid=102
               sh-102     [000] .....     1.000160: sched_process_exit: comm=sh pid=102 prio=120
@@ -339,8 +351,10 @@ STRACE = '''200 10.000000 execve("/bin/sh", 0x7ffe, 0x7ffe) = 0
 def recordings_become_traces(directory):
     path = os.path.join(directory, 'recording')
     for recorder, text, root, wanted in (
-            (record.Tracefs(1), FTRACE, 100, ['1,0,P,0,200,,,,,R,0,sh', '2,1,P,10,100,110,130,20,120,B,1,odd-name 1', '3,1,T,150,160,,,,,A,0,sh']),
-            (record.Strace(1), STRACE, None, ['1,0,P,0,300,310,,,,R,0,sh', '2,1,P,150,150,170,,180,180,N,0,sh', '3,1,V,210,230,240,,220,250,B,0,true'])):
+            (record.Tracefs(1), FTRACE, 100, ['1,0,P,0,200,,,,,R,0,sh', '2,1,P,10,100,110,130,20,120,B,1,odd-name 1',
+                                              '3,1,T,150,160,,,,,A,0,sh']),
+            (record.Strace(1), STRACE, None, ['1,0,P,0,300,310,,,,R,0,sh', '2,1,P,150,150,170,,180,180,N,0,sh',
+                                              '3,1,V,210,230,240,,220,250,B,0,true'])):
         with open(path, 'w', encoding='utf-8') as file:
             file.write(text)
         out = path + '.csv'
@@ -374,9 +388,11 @@ def record_by_tracefs(directory):
     record_with('tracefs', directory)
 
 
-TESTS = [intervals_hold_what_they_say, percentile_table_is_hdrhistograms, sentences_say_what_the_data_say, noisy_machine_claims_less_and_says_so,
+TESTS = [intervals_hold_what_they_say, percentile_table_is_hdrhistograms, sentences_say_what_the_data_say,
+         noisy_machine_claims_less_and_says_so,
          delay_in_the_landing_shows, verdict_is_renewed_from_the_data, whole_run_answers_from_its_raw_data,
-         interrupted_run_leaves_a_valid_report, full_disk_is_told, bad_trace_is_told, recordings_become_traces, record_by_strace, record_by_tracefs]
+         interrupted_run_leaves_a_valid_report, full_disk_is_told, bad_trace_is_told, recordings_become_traces, record_by_strace,
+         record_by_tracefs]
 
 
 def main():

@@ -31,14 +31,17 @@ def blocks(results):
     rows, total, claimed, _ = report.losing_rows(results)
     losses = ['| times as bad | figure | beside | where |', '|---|---|---|---|']
     losses += ['| %s | %s | %s | %s |' % (N.times(ratio), name, theirs, where) for where, name, theirs, ratio, _, _ in rows]
-    lost = 'Of %d comparisons %d are lost beyond doubt%s' % (total, claimed, '; the worst:' if claimed else '. The worst, none of which can be claimed:')
+    lost = 'Of %d comparisons %d are lost beyond doubt%s' % (total, claimed, '; the worst:' if claimed
+                                                             else '. The worst, none of which can be claimed:')
     answers['loses'] = fold(lost) + ('\n\n' + '\n'.join(losses) if rows else '')
     answers['summary'] = fold(report.verdict(results))
-    answers['machine'] = fold('%s, %d processors, %s, %s, libreap %s, %s; `%s`, %.0f seconds. The machine was %s: while rounds were played it wavered '
-                              'by up to %.0f%%%s.'
-                              % (r['machine']['cpu'], r['machine']['processors'], r['kernel'], r['compiler'], r['commit'], r['date'][:10],
+    answers['machine'] = fold('%s, %d processors, %s, %s, libreap %s, %s; `%s`, %.0f seconds. The machine was %s: while rounds '
+                              'were played it wavered by up to %.0f%%%s.'
+                              % (r['machine']['cpu'], r['machine']['processors'], r['kernel'], r['compiler'], r['commit'],
+                                 r['date'][:10],
                                  ' '.join(results.data.get('command', ['bench/run'])), results.data.get('seconds', r['seconds']),
-                                 report.steadiness(noise), 100 * noise, ', and every interval is widened by that' if noise > N.QUIET else ''))
+                                 report.steadiness(noise), 100 * noise, ', and every interval is widened by that'
+                                 if noise > N.QUIET else ''))
     return answers
 
 

@@ -121,7 +121,7 @@ other(void)
 		if (which == SLOT_POSTS)
 			reap_slot_put(&slot, &done);
 		(void)handoff_hop(&there, here, which == REGISTER_POSTS ? (uintptr_t)&done : 0);
-		/* The first hop of the next measurement: what it carries, and what lies in the slot, is dealt with above and here. */
+		/* The first hop of the next measurement: what it carries is dealt with here, what lies in the slot above. */
 		if (which == REGISTER_POSTS)
 			reap_completion_post(&done);
 	}

@@ -6,8 +6,8 @@
  *		was due, not from when it came to it, so that a side that falls behind does not hide it (coordinated omission)
  *	lazy	a parent that looks after its children 0 to 100 ms late: the memory that they hold, and what collecting them takes
  *	budget	detached contexts, and an adopter that reaps so many for every 32 that end: what piles up
- *	costly	detached contexts that have something to give back besides their stack, 0 to 20 us of work after the end: a reaper thread
- *		with a processor of its own takes that off the worker, so here reap is meant to lose
+ *	costly	detached contexts that have something to give back besides their stack, 0 to 20 us of work after the end: a reaper
+ *		thread with a processor of its own takes that off the worker, so here reap is meant to lose
  *	workers	1 to 8 workers, bodies of a microsecond
  *	stack	stacks of 16 KiB to 1 MiB of addresses
  *
@@ -322,7 +322,8 @@ static const struct scene scenes[] = {
 	{ "lazy", "parent's delay, ms", { { "memory held", "KiB" }, { "collecting, per child", "ns" }, { "CPU per life", "ns" } },
 	    all_policies, (const double[]){ 0, 1, 3, 10, 30, 100, -1 }, lazy, false },
 	{ "budget", "reaped for every 32 that end", { { "peak backlog", "" }, { "mean backlog", "" }, { "memory held", "KiB" },
-	    { "draining the rest", "us" }, { "CPU per life", "ns" } }, adopted, (const double[]){ 8, 16, 24, 28, 32, 40, 64, -1 }, budget, true },
+	    { "draining the rest", "us" }, { "CPU per life", "ns" } }, adopted,
+	    (const double[]){ 8, 16, 24, 28, 32, 40, 64, -1 }, budget, true },
 	{ "costly", "us of work after the end", { { "time per life", "us" }, { "CPU per life", "us" } }, three,
 	    (const double[]){ 0, 2, 5, 10, 20, -1 }, costly, true },
 	{ "workers", "workers", { { "CPU per life", "ns" }, { "time per life", "ns" } }, three,
@@ -337,7 +338,10 @@ play(const struct scene *scene)
 	const struct side *s = &side[point->side];
 	struct reap_domain_options domain = {
 		.size = sizeof(domain), .policy = s->policy, .notify = s->notify,
-		.stack = { .size = strcmp(scene->name, "stack") == 0 ? (size_t)point->x * 1024 : 65536, .depot = 65536, .decay_ns = UINT64_MAX },
+		.stack = {
+			.size = strcmp(scene->name, "stack") == 0 ? (size_t)point->x * 1024 : 65536,
+			.depot = 65536, .decay_ns = UINT64_MAX,
+		},
 	};
 	struct reap_runtime_options options = {
 		.size = sizeof(options), .domain = &domain,
