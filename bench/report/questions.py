@@ -38,6 +38,14 @@ def again(results, place, sides=None):
                                                            ' --policy ' + ','.join(sides) if sides else '')
 
 
+def again_all(results, sides=None):
+    """All traces, one tree at a time."""
+    paths = [trace['path'] for trace in results.replay['traces']]
+    files = [] if all('bench/traces/' in path for path in paths) else paths
+    return ' '.join(['./bench/run'] + files + ['--copies 1 --workers %d' % results.workers]
+                    + (['--policy ' + ','.join(sides)] if sides else []))
+
+
 def curves(results, place, latency, sides, title, caption):
     series = []
     for side in sides:
@@ -67,14 +75,22 @@ def groups_of(results):
     return [(label, places) for label, places in (('one tree', results.one()), ('many trees', results.many())) if places]
 
 
+WAITING = 'exit to parent'
+
+
+def told(results):
+    """The latency that matters: of the parents that were waiting, or, if there were none, of all."""
+    return WAITING if any(N.known(results.rounds(p, REAP, WAITING + ' p50')) for p in results.places) else 'exit to collected'
+
+
 def latency(results):
     title = 'Does removing the reaper shorten the time from exit to parent?'
-    groups = groups_of(results)
+    groups, what = groups_of(results), told(results)
     key = {}
     for label, places in groups:
         for reaper in REAPERS:
             for q in ('p50', 'p90', 'p99', 'max'):
-                key['%s, %s, %s' % (label, reaper, q)] = results.ratio(places, REAP, reaper, 'exit to parent ' + q)
+                key['%s, %s, %s' % (label, reaper, q)] = results.ratio(places, REAP, reaper, what + ' ' + q)
     label, places = groups[0] if groups else ('', [])
     p50, p99 = key.get('%s, plain, p50' % label, N.NONE), key.get('%s, plain, p99' % label, N.NONE)
     if p50.mid is None:
@@ -83,40 +99,47 @@ def latency(results):
     word = 'Yes.' if said == {N.LESS} else 'Only in part.' if N.LESS in said else 'No: it is longer.' if N.MORE in said else \
         'No difference can be claimed from this run.'
     batching = key.get('%s, batching, p50' % label, N.NONE)
-    sentence = ('%s With %s at a time a waiting parent has its child back in %s of the time that it takes with the plain reaper '
-                'thread (median of the exits; p99: %s), and in %s of the batching one’s.'
-                % (word, label, N.times(p50), N.times(p99), N.times(batching)))
+    if what == WAITING:
+        sentence = ('%s With %s at a time a waiting parent has its child back in %s of the time that it takes with the plain '
+                    'reaper '
+                    'thread (median of the exits; p99: %s), and in %s of the batching one’s.'
+                    % (word, label, N.times(p50), N.times(p99), N.times(batching)))
+    else:
+        sentence = ('No parent waited when its child ended, so that none could be told sooner: when a child is collected depends '
+                    'on '
+                    'when its parent looks. From exit to collected it is %s of the plain reaper’s time (median; p99: %s), and %s '
+                    'of '
+                    'the batching one’s.' % (N.times(p50), N.times(p99), N.times(batching)))
     place = with_most(results, places)
     sides = [s for s in ('adaptive', 'successor', 'parent', 'adopter', 'plain', 'batching') if results.cell(place, s)]
-    bars = [(s, results.figure(place, s, 'exit to parent p50')) for s in sides]
+    bars = [(s, results.figure(place, s, what + ' p50')) for s in sides]
     middle = {name: N.median(results.rounds(place, REAP, name)) for name in
-              ('exit to parent p50', 'exit to landing p50', 'landing to parent p50')}
-    theirs = N.median(results.rounds(place, 'plain', 'exit to parent p50'))
-    if theirs is not None and middle['exit to parent p50'] is not None:
-        sentence += ' In %s: %s µs against %s µs' % (place[0], N.text(middle['exit to parent p50']), N.text(theirs))
+              (what + ' p50', 'exit to landing p50', 'landing to parent p50')}
+    theirs = N.median(results.rounds(place, 'plain', what + ' p50'))
+    if theirs is not None and middle[what + ' p50'] is not None:
+        sentence += ' In %s: %s µs against %s µs' % (place[0], N.text(middle[what + ' p50']), N.text(theirs))
         if middle['exit to landing p50'] is not None and middle['landing to parent p50'] is not None:
             sentence += ('; where both steps are timed, %s µs to the landing and %s µs from there'
                          % (N.text(middle['exit to landing p50']), N.text(middle['landing to parent p50'])))
         sentence += '.'
-    key['adaptive p50, us'] = results.figure(place, REAP, 'exit to parent p50')
+    key['adaptive p50, us'] = results.figure(place, REAP, what + ' p50')
     key['landing p50, us'] = results.figure(place, REAP, 'exit to landing p50')
-    pictures = [curves(results, place, 'exit to parent', sides, 'exit to parent by policy',
+    pictures = [curves(results, place, what, sides, what + ' by policy',
                        'From just before the exit to the parent’s return, by policy: %s. All timed rounds together.'
                        % where(results, place))]
     pictures.append(paced_picture(results))
     steps = []
     for side in sides + ['early']:
         row = [side]
-        for name in ('exit to landing p50', 'landing to parent p50', 'exit to parent p50', 'exit to parent p99',
-                     'exit to parent max'):
+        for name in ('exit to landing p50', 'landing to parent p50', what + ' p50', what + ' p99', what + ' max'):
             row.append(N.between(results.figure(place, side, name)))
         if any(cell != 'unknown' for cell in row[1:]):
             steps.append(row)
-    tables = [page.table(['µs', 'exit to landing p50', 'landing to parent p50', 'exit to parent p50', 'p99', 'max'], steps,
+    tables = [page.table(['µs', 'exit to landing p50', 'landing to parent p50', what + ' p50', 'p99', 'max'], steps,
                          'Where the time goes, %s. The first two are from measuring rounds, which are slower.'
                          % where(results, place)),
               ratio_rows(results, groups, [(REAP, r) for r in REAPERS],
-                         ['exit to parent ' + q for q in ('p50', 'p90', 'p99', 'max')])]
+                         [what + ' ' + q for q in ('p50', 'p90', 'p99', 'max')])]
     return Answer(1, title, sentence, key, bars, 'us', pictures, tables, again(results, place))
 
 
@@ -136,7 +159,7 @@ def paced_picture(results):
 
 def switches(results):
     title = 'Do the saved context switches matter?'
-    places = results.one()
+    places = results.one() or results.many()
     rows, key, bars = [], {}, []
     for side in SIDES:
         os_switches = [N.median(results.rounds(p, side, 'OS thread switches per exit')) for p in places]
@@ -174,7 +197,7 @@ def switches(results):
     return Answer(2, title, sentence, key, bars, '', [picture],
                   [table, ratio_rows(results, groups_of(results), [(REAP, r) for r in REAPERS],
                                      ['OS thread switches per exit', 'context switches per exit', 'CPU per exit', 'throughput'])],
-                  './bench/run --copies 1 --workers %d --policy adaptive,plain,batching' % results.workers)
+                  again_all(results, ['adaptive', 'plain', 'batching']))
 
 
 def mean_per_place(results, places, side, name='OS thread switches per exit'):
@@ -189,7 +212,7 @@ PAYERS = (('parents', 'paid by parents per exit'), ('adopter', 'paid by adopter 
 
 def payers(results):
     title = 'Who pays?'
-    places = results.one()
+    places = results.one() or results.many()
     rows, stacked, key = [], [], {}
     for side in SIDES:
         paid = [(name, mean_per_place(results, places, side, figure)) for name, figure in PAYERS]
@@ -224,7 +247,7 @@ def payers(results):
                        rows, 'The last four: who freed the stack, in % of all.')
     bars = [(side, N.Interval(sum(v for _, v in parts), sum(v for _, v in parts), sum(v for _, v in parts), 1)) for side,
             parts in stacked]
-    return Answer(3, title, sentence, key, bars, 'ns', [picture], [table], './bench/run --copies 1 --workers %d' % results.workers)
+    return Answer(3, title, sentence, key, bars, 'ns', [picture], [table], again_all(results))
 
 
 def over_time(results, place, what, scale, title, caption, y_name):
@@ -243,7 +266,8 @@ def lazy(results):
     title = 'What do lazy parents cost?'
     key, bars, pictures, tables = {}, [], [], []
     xs = results.xs('lazy')
-    place = next((p for p in results.one() if p[0].startswith('lazy')), None) or with_most(results, results.one(), 'peak zombies')
+    place = next((p for p in results.one() if p[0].startswith('lazy')), None) or \
+        with_most(results, results.one() or results.many(), 'peak zombies')
     if xs:
         late = xs[-1]
         held = {side: results.point_interval('lazy', side, late, 'memory held') for side in results.scene_sides('lazy')}
@@ -266,8 +290,12 @@ def lazy(results):
             pictures.append(plot.lines(series, name, what, 'parent’s delay, ms', y_name, True, True,
                                        x_ticks=[(max(x, 0.3), '%g' % x) for x in xs]))
     else:
-        sentence = NOT_MEASURED
+        sentence = 'The scene was not measured in this run.'
     if place:
+        peaks = [(side, N.median(results.rounds(place, side, 'peak zombie memory'))) for side in (REAP, 'parent', 'plain')]
+        if all(peak is not None for _, peak in peaks):
+            sentence += ' In the replay of %s they hold at most %s.' % (
+                place[0], ', '.join('%s KiB (%s)' % (N.text(peak), side) for side, peak in peaks))
         pictures.append(over_time(results, place, 'zombies', 1, 'zombies over time',
                                   'Zombies over time by policy: %s; one measuring round.'
                                   % where(results, place), 'zombies'))
@@ -326,8 +354,8 @@ def lock(results):
     title = 'Is it the lock and not the reaper?'
     groups = groups_of(results)
     places = groups[0][1] if groups else []
-    unlocked = results.ratio(places, 'batching', 'plain', 'exit to parent p50')
-    ours = results.ratio(places, REAP, 'batching', 'exit to parent p50')
+    unlocked = results.ratio(places, 'batching', 'plain', told(results) + ' p50')
+    ours = results.ratio(places, REAP, 'batching', told(results) + ' p50')
     key = {'batching to plain, p50': unlocked, 'adaptive to batching, p50': ours}
     waits = results.data.get('waits')
     shares = {}
@@ -350,7 +378,7 @@ def lock(results):
         sentence += (' With the plain reaper waits for a mutex are %s ns per exit, and waking sleepers takes %s ns (adaptive: %s '
                      'and %s).'
                      % tuple(N.text(s.get(kind, 0)) for s in (plain, ours) for kind in ('mutex', 'futex wake')))
-    return Answer(6, title, sentence, key, bars, 'ns per exit', pictures, tables, './bench/run --waits')
+    return Answer(6, title, sentence, key, bars, 'ns per exit', pictures, tables, again_all(results).split(' --')[0] + ' --waits')
 
 
 KINDS = ('futex', 'futex wake', 'mutex', 'barrier spin', 'CAS retry', 'run queue')
@@ -391,21 +419,22 @@ def notification(results):
     key = {}
     for label, places in groups:
         for q in ('p50', 'p99'):
-            key['%s, %s' % (label, q)] = results.ratio(places, 'early', REAP, 'exit to parent ' + q)
+            key['%s, %s' % (label, q)] = results.ratio(places, 'early', REAP, told(results) + ' ' + q)
         key[label + ', CPU'] = results.ratio(places, 'early', REAP, 'CPU per exit')
-    p50, p99, cpu = (key.get('one tree, ' + k, N.NONE) for k in ('p50', 'p99', 'CPU'))
+    label = groups[0][0] if groups else ''
+    p50, p99, cpu = (key.get('%s, %s' % (label, k), N.NONE) for k in ('p50', 'p99', 'CPU'))
     if p50.mid is None:
         return Answer(7, title, NOT_MEASURED, key, [], '', [], [], './bench/run')
-    place = with_most(results, results.one())
+    place = with_most(results, groups[0][1])
     word = {N.LESS: 'Early.', N.MORE: 'Late.'}.get(N.claim(p50), 'It makes no difference that this run can claim.')
     sentence = ('%s Told at the exit, a waiting parent returns in %s of the time that it takes when the landing tells it (p99: '
                 '%s), for %s of the CPU.'
                 % (word, N.times(p50), N.times(p99), N.times(cpu)))
-    bars = [(s, results.figure(place, s, 'exit to parent p50')) for s in (REAP, 'early')]
-    picture = curves(results, place, 'exit to parent', (REAP, 'early'), 'early against late',
+    bars = [(s, results.figure(place, s, told(results) + ' p50')) for s in (REAP, 'early')]
+    picture = curves(results, place, told(results), (REAP, 'early'), 'early against late',
                      'Late (adaptive) against early: %s.' % where(results, place))
     return Answer(7, title, sentence, key, bars, 'us', [picture],
-                  [ratio_rows(results, groups, [('early', REAP)], ['exit to parent p50', 'exit to parent p99', 'CPU per exit',
+                  [ratio_rows(results, groups, [('early', REAP)], [told(results) + ' p50', told(results) + ' p99', 'CPU per exit',
                                                                    'throughput'])],
                   again(results, place, (REAP, 'early')))
 

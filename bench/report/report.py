@@ -65,7 +65,7 @@ def warnings(results):
 
 def verdict(results):
     """One paragraph of what the ratios allow."""
-    one = results.one()
+    one = results.one() or results.many()
     parts = []
     for reaper in R.REAPERS:
         cpu, p99 = (results.ratio(one, REAP, reaper, name) for name in ('CPU per exit', 'exit to parent p99'))
@@ -75,8 +75,9 @@ def verdict(results):
     if not parts:
         return 'No verdict: it takes a side with a reaper thread and one without.'
     claims = [N.claim(ratio) for *_, ratio in results.comparisons()]
-    return ('Over %d trace%s, one tree at a time, reap (adaptive) needs %s. Of %d comparisons in all, %d show a difference that '
-            'this run can claim.' % (len(one), 's' * (len(one) != 1), ', and '.join(parts), len(claims),
+    return ('Over %d trace%s, %s tree%s at a time, reap (adaptive) needs %s. Of %d comparisons in all, %d show a difference that '
+            'this run can claim.' % (len(one), 's' * (len(one) != 1), *(('one', '') if results.one() else ('many', 's')),
+                                     ', and '.join(parts), len(claims),
                             sum(c in (N.LESS, N.MORE) for c in claims)))
 
 
@@ -171,11 +172,12 @@ def sweep_pictures(results):
 def percentiles(results):
     """HdrHistogram's text form, for the places where most parents waited."""
     parts = []
-    place = questions.with_most(results, results.one()) if results.one() else None
+    what = questions.told(results)
+    place = questions.with_most(results, results.one() or results.many())
     for side in SIDES:
-        found = results.latency(place, side, 'exit to parent') if place else None
+        found = results.latency(place, side, what) if place else None
         if found and found.count >= 10:
-            parts.append(('exit to parent, %s, %s, µs' % (side, questions.where(results, place)), found.table()))
+            parts.append(('%s, %s, %s, µs' % (what, side, questions.where(results, place)), found.table()))
     data = results.scene('paced')
     for point in data['points'] if data else ():
         if point['x'] == 50e3 and 'latency' in point:
