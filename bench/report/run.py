@@ -187,8 +187,10 @@ class Run:
     def __init__(self, options):
         self.o, self.runner = options, Runner()
         self.seconds = dict(QUICK if options.quick else SECONDS)
-        self.progress = Progress(len(SCENES) * self.seconds['scene']
-                                 + sum(self.seconds[k] for k in ('handoff', 'waits', 'timeline')))
+        chosen = options.scenes.split(',')
+        self.progress = Progress(sum(self.seconds['scene'] for name in SCENES if name in chosen) + self.seconds['timeline']
+                                 + self.seconds['handoff'] * ('handoff' in chosen)
+                                 + self.seconds['waits'] * bool(options.waits_tree))
         self.data = {'benchmark': 'report', 'format': 2, 'command': ['./bench/run'] + options.given, 'failures': []}
         self.status = 0
 
