@@ -30,6 +30,8 @@ actor_spawn(struct actor *actor)
 	options.arg = options.user = actor;
 	if (engine->setup.program->fate[actor->task] == FATE_DETACHED)
 		options.flags |= REAP_CONTEXT_DETACHED;
+	if (engine->setup.timeline)
+		observe_spawn(actor);
 	error = reap_go_with(&options, &actor->context);
 	if (error != 0)
 		engine_fail("reap_go_with", error);
@@ -52,6 +54,8 @@ collected(struct actor *child, const struct reap_result *result, uint64_t asked,
 		if (asked <= child->exit_ns) {
 			tally->waited_first++;
 			hist_add(&tally->to_parent, now - child->exit_ns);
+			if (engine->setup.measuring)
+				observe_collected(tally, child, now);
 		} else if (outcome == OUTCOME_WAITED)
 			outcome = OUTCOME_LATE;
 	}
@@ -176,7 +180,7 @@ actor_main(void *arg)
 	while ((child = take_late(&play)) != NULL)
 		wait_for(child, OUTCOME_AT_END);
 	if (engine->setup.measuring)
-		observe_exit();
+		observe_exit(self);
 	self->exit_ns = now_ns();
 	reap_exit((intptr_t)self->task);
 }

@@ -10,6 +10,7 @@
 #include <reap/runtime.h>
 
 #include "engine.h"
+#include "process.h"
 
 struct actor {
 	struct reap_context *context;	/* its parent, which alone asks for it */
@@ -37,6 +38,7 @@ struct engine {
 	struct reap_domain *domain;
 	struct reap_adopter *adopter;
 	long	 reaper;		/* thread id of the reaper thread; 0: none, or not found */
+	struct process_threads workers;	/* the runtime's threads */
 	pthread_t asker;		/* the thread that asks for rounds */
 	struct reap_parking go;		/* the conductor sleeps here between rounds */
 	bool	 ending;		/* the one who asks, before it unparks the conductor: there is no other round */
@@ -44,6 +46,7 @@ struct engine {
 	pthread_mutex_t lock;
 	pthread_cond_t done;
 	uint64_t times;
+	uint64_t start, end;		/* of the last round */
 };
 
 /* The only one of this process. */
@@ -57,8 +60,13 @@ void		 actor_spawn(struct actor *actor);
 /* observe.c: what an actor cannot see itself; measuring rounds only */
 void		 observe_landing(struct reap_worker *worker, struct reap_context *prev, bool dead);
 void		 observe_reap(struct reap_context *context, intptr_t status);
-void		 observe_exit(void);
+void		 observe_exit(const struct actor *actor);
 void		 observe_drain(void);
+void		 observe_spawn(const struct actor *actor);
+/* A parent that waited has it back. */
+void		 observe_collected(struct tally *tally, const struct actor *child, uint64_t now);
+/* What was sampled during the round. */
+void		 observe_series(struct series *series, uint64_t start, uint64_t end);
 void		 observe_step(void);
 uint64_t	 observe_clock(void *arg);
 /* Have all departures been noted?  Asked when all contexts are reaped. */

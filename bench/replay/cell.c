@@ -56,6 +56,7 @@ serve(const struct engine_setup *setup, int ask, int answer)
 	struct round round;
 	char command;
 
+	signal(SIGINT, SIG_IGN);	/* who asks for the rounds hears of it, and ends us */
 	engine_start(setup);
 	while (read_all(ask, &command, 1)) {
 		engine_round(&round);

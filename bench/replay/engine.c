@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <limits.h>
 #include <math.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,6 +21,8 @@
 #include "burn.h"
 #include "process.h"
 
+#define EVENTS_PER_ACTOR	16	/* room in the log of a timeline */
+#define EVENTS_ROOM	262144
 #define FEW	10		/* with fewer samples in a round there is a largest one, and no quantile */
 #define TAIL_NAP	50000		/* ns between two looks whether the last corpses are gone */
 #define DEPOT		65536u		/* dead stacks kept: on no side does a round give memory back to the system */
@@ -122,7 +125,8 @@ conductor_main(void *arg)
 
 /* What is read before and after a round; the difference is the round's. */
 struct meter {
-	uint64_t wall, cpu, reaper_cpu;
+	uint64_t wall, cpu;
+	struct process_time reaper, workers;
 	long	 os_switches;
 	struct reap_stats stats;
 };
@@ -131,11 +135,20 @@ static void
 read_meter(struct meter *m)
 {
 	struct rusage usage;
+	unsigned i;
 
 	getrusage(RUSAGE_SELF, &usage);
 	m->os_switches = usage.ru_nvcsw + usage.ru_nivcsw;
 	read_stats(&m->stats);
-	m->reaper_cpu = engine->reaper != 0 ? process_thread_cpu_ns(engine->reaper) : 0;
+	m->reaper = m->workers = (struct process_time){ 0, 0 };
+	if (engine->reaper != 0)
+		m->reaper = process_thread_time(engine->reaper);
+	for (i = 0; i < engine->workers.n; i++) {
+		struct process_time one = process_thread_time(engine->workers.id[i]);
+
+		m->workers.run_ns += one.run_ns;
+		m->workers.queued_ns += one.queued_ns;
+	}
 	m->cpu = clock_ns(CLOCK_PROCESS_CPUTIME_ID);
 	m->wall = now_ns();
 }
@@ -185,13 +198,15 @@ put_tallies(struct round *round)
 	double *f = round->figure;
 	unsigned i, m, o;
 
-	sum = (struct tally){ .exited = 0 };
+	memset(&sum, 0, offsetof(struct tally, gauge));
 	for (i = 0; i < tally_count(&engine->tallies); i++) {
 		const struct tally *t = engine->tallies.tally[i];
 
 		hist_merge(&sum.to_parent, &t->to_parent);
 		hist_merge(&sum.to_collected, &t->to_collected);
 		hist_merge(&sum.to_free, &t->to_free);
+		hist_merge(&sum.to_landing, &t->to_landing);
+		hist_merge(&sum.landed, &t->landed);
 		sum.waits += t->waits;
 		sum.waited_first += t->waited_first;
 		sum.peak_zombies = t->peak_zombies > sum.peak_zombies ? t->peak_zombies : sum.peak_zombies;
@@ -209,9 +224,16 @@ put_tallies(struct round *round)
 	put_quantiles(&f[FIGURE_COLLECTED_P50], &sum.to_collected);
 	f[FIGURE_WAITING] = share(sum.waited_first, sum.waits);
 	f[FIGURE_WAITING_COUNT] = (double)sum.waited_first;
+	round->latency[LATENCY_PARENT] = sum.to_parent;
+	round->latency[LATENCY_COLLECTED] = sum.to_collected;
 	if (!engine->setup.measuring)
 		return;
+	round->latency[LATENCY_FREE] = sum.to_free;
+	round->latency[LATENCY_LANDING] = sum.to_landing;
+	round->latency[LATENCY_LANDED] = sum.landed;
 	put_quantiles(&f[FIGURE_FREE_P50], &sum.to_free);
+	put_quantiles(&f[FIGURE_LANDING_P50], &sum.to_landing);
+	put_quantiles(&f[FIGURE_LANDED_P50], &sum.landed);
 	f[FIGURE_ZOMBIES] = (double)sum.peak_zombies;
 	f[FIGURE_ZOMBIE_BYTES] = (double)sum.peak_bytes / 1024;
 	f[FIGURE_BACKLOG] = (double)sum.peak_backlog;
@@ -241,6 +263,17 @@ put_ledger(double *f, const struct reap_stats *before, const struct reap_stats *
 	}
 }
 
+/* Running, in the kernel's run queue, stopped: in percent of the time that was there. */
+static void
+put_thread_time(double *figure, struct process_time before, struct process_time after, double ns)
+{
+	figure[0] = 100 * (double)(after.run_ns - before.run_ns) / ns;
+	figure[1] = 100 * (double)(after.queued_ns - before.queued_ns) / ns;
+	figure[2] = 100 - figure[0] - figure[1];
+	if (figure[2] < 0)
+		figure[2] = 0;		/* two clocks */
+}
+
 static void
 put_meters(struct round *round, const struct meter *before, const struct meter *after)
 {
@@ -253,7 +286,11 @@ put_meters(struct round *round, const struct meter *before, const struct meter *
 	f[FIGURE_CPU] = cpu / exits / 1000;
 	f[FIGURE_CPU_BEYOND_BODIES] = (cpu - body) / exits / 1000;
 	if (engine->reaper != 0)
-		f[FIGURE_REAPER_CPU] = (double)(after->reaper_cpu - before->reaper_cpu) / exits / 1000;
+		f[FIGURE_REAPER_CPU] = (double)(after->reaper.run_ns - before->reaper.run_ns) / exits / 1000;
+	if (engine->reaper != 0)
+		put_thread_time(&f[FIGURE_REAPER_RUNNING], before->reaper, after->reaper, wall);
+	if (engine->workers.n != 0)
+		put_thread_time(&f[FIGURE_WORKERS_RUNNING], before->workers, after->workers, wall * engine->workers.n);
 	f[FIGURE_SWITCHES] = (double)(a->switches - b->switches) / exits;
 	f[FIGURE_OS_SWITCHES] = (double)(after->os_switches - before->os_switches) / exits;
 	f[FIGURE_TO_BASE] = share(a->handed_base - b->handed_base, engine->actors);
@@ -287,24 +324,85 @@ reset(void)
 		engine->actor[i].task = (uint32_t)(i % tasks);
 }
 
+#ifdef REPLAY_WAITS
+#define REAP_WAITS_ITSELF
+#include <waits.h>
+
+static void
+forget_waits(void)
+{
+	reap__waits_reset();
+}
+
+static bool
+same_wait(const struct wait *a, const struct reap__wait *b, bool reaper)
+{
+	return a->reaper == reaper && strcmp(a->object, b->object) == 0 && strcmp(a->kind, b->kind) == 0 &&
+	    strcmp(a->caller, b->caller) == 0;
+}
+
+/* Records of one place may be several: an inline function has one in each source file. */
+static void
+put_waits(struct waits *waits)
+{
+	const struct reap__wait *w;
+	unsigned i;
+	int role;
+
+	for (w = reap__waits_first(); w != NULL; w = w->next)
+		for (role = 0; role < REAP__WAITS_ROLES; role++) {
+			bool reaper = role == REAP__WAITS_THREAD;
+
+			if (w->count[role] == 0)
+				continue;
+			for (i = 0; i < waits->n && !same_wait(&waits->wait[i], w, reaper); i++)
+				;
+			if (i == WAITS_MAX)
+				continue;
+			if (i == waits->n)
+				waits->wait[waits->n++] = (struct wait){ w->kind, w->object, w->caller, reaper, 0, 0 };
+			waits->wait[i].count += w->count[role];
+			waits->wait[i].ns += w->ns[role];
+		}
+}
+#else
+static void
+forget_waits(void)
+{
+}
+
+static void
+put_waits(struct waits *waits)
+{
+	(void)waits;
+}
+#endif
+
 void
 engine_round(struct round *round)
 {
 	struct meter before, after;
 	int i;
 
-	*round = (struct round){ .seconds = 0 };
+	memset(round, 0, sizeof(*round));
 	for (i = 0; i < FIGURES; i++)
 		round->figure[i] = NAN;
 	reset();
 	process_reset_peak_rss();
+	forget_waits();
 	read_meter(&before);
 	reap_unpark(&engine->go);
 	wait_for_conductor();
 	read_meter(&after);
+	engine->start = before.wall;
+	engine->end = after.wall;
+	put_waits(&round->waits);
 	round->seconds = (double)(after.wall - before.wall) / 1e9;
+	round->cpu_seconds = (double)(after.cpu - before.cpu) / 1e9;
 	put_meters(round, &before, &after);
 	put_tallies(round);
+	if (engine->setup.measuring)
+		observe_series(&round->series, before.wall, after.wall);
 }
 
 static void
@@ -324,7 +422,7 @@ set_pace(struct engine *e)
 static void
 start_reaper(struct engine *e)
 {
-	struct process_threads before, after;
+	struct process_threads before, after, fresh;
 	int error;
 
 	process_threads(&before);
@@ -332,7 +430,8 @@ start_reaper(struct engine *e)
 	if (error != 0)
 		engine_fail("reap_thread_start", error);
 	process_threads(&after);
-	e->reaper = process_new_thread(&before, &after);
+	process_new_threads(&before, &after, &fresh);
+	e->reaper = fresh.n == 1 ? fresh.id[0] : 0;
 }
 
 static void
@@ -351,6 +450,7 @@ start_runtime(struct engine *e)
 	struct reap_context_options conductor = {
 		.size = sizeof(conductor), .entry = conductor_main, .flags = REAP_CONTEXT_DETACHED
 	};
+	struct process_threads before, after;
 	int error;
 
 	if (e->setup.measuring) {
@@ -359,9 +459,12 @@ start_runtime(struct engine *e)
 		domain.ledger_time = true;
 		domain.clock = observe_clock;
 	}
+	process_threads(&before);
 	error = reap_runtime_create(&options, &e->runtime);
 	if (error != 0)
 		engine_fail("reap_runtime_create", error);
+	process_threads(&after);
+	process_new_threads(&before, &after, &e->workers);
 	e->domain = reap_runtime_domain(e->runtime);
 	e->adopter = reap_adopter_default(e->domain);
 	if (e->setup.side->batch >= 0)
@@ -378,13 +481,24 @@ make_room(struct engine *e)
 {
 	bool apart = e->setup.measuring &&
 	    (e->setup.side->policy == REAP_POLICY_ADOPTER || e->setup.side->policy == REAP_POLICY_THREAD);
+	unsigned i;
 
 	e->actors = e->setup.program->trace->tasks * e->setup.copies;
 	e->actor = calloc(e->actors, sizeof(*e->actor));
 	if (e->actor == NULL)
 		return -1;
 	/* the workers and a reaper thread */
-	return tally_init(&e->tallies, e->setup.workers + 1, apart ? e->actors : 0);
+	if (tally_init(&e->tallies, e->setup.workers + 1, apart ? e->actors : 0) != 0)
+		return -1;
+	for (i = 0; e->setup.timeline && i < e->tallies.room; i++) {
+		struct event_log *log = &e->tallies.tally[i]->log;
+
+		log->room = e->actors * EVENTS_PER_ACTOR + EVENTS_ROOM;
+		log->event = calloc(log->room, sizeof(*log->event));
+		if (log->event == NULL)
+			return -1;
+	}
+	return 0;
 }
 
 void
@@ -407,6 +521,28 @@ engine_start(const struct engine_setup *setup)
 		.off_cpu = setup->measuring ? observe_reap : NULL,
 	};
 	start_runtime(e);
+}
+
+void
+engine_timeline(FILE *out)
+{
+	struct event_log *log = calloc(engine->tallies.room, sizeof(*log));
+	const char **who = calloc(engine->tallies.room, sizeof(*who));
+	size_t dropped = 0;
+	unsigned i, n = tally_count(&engine->tallies);
+
+	if (log == NULL || who == NULL)
+		engine_fail("calloc", -ENOMEM);
+	for (i = 0; i < n; i++) {
+		log[i] = engine->tallies.tally[i]->log;
+		who[i] = engine->tallies.tally[i]->reaper ? "reaper thread" : "worker";
+		dropped += log[i].dropped;
+	}
+	if (dropped > 0)
+		fprintf(stderr, "replay: %zu events did not fit into the timeline\n", dropped);
+	timeline_write(out, engine->setup.program, engine->setup.side->name, log, who, n, engine->start, engine->end);
+	free(log);
+	free(who);
 }
 
 void

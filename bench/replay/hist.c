@@ -13,9 +13,8 @@ hist_merge(struct hist *into, const struct hist *from)
 		into->bucket[i] += from->bucket[i];
 }
 
-/* The inverse of hist_index(): the middle of a bucket. */
-static uint64_t
-middle(size_t i)
+uint64_t
+hist_value(size_t i)
 {
 	unsigned shift;
 
@@ -42,6 +41,6 @@ hist_quantile(const struct hist *h, double q)
 		if (seen >= rank)
 			break;
 	}
-	value = middle(i);
+	value = hist_value(i);
 	return value < h->max ? value : h->max;
 }

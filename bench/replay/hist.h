@@ -44,6 +44,8 @@ hist_add(struct hist *h, uint64_t ns)
 	h->bucket[hist_index(ns)]++;
 }
 
+/* The middle of a bucket: the inverse of hist_index(). */
+uint64_t	hist_value(size_t bucket);
 void		hist_merge(struct hist *into, const struct hist *from);
 /* The value below which a share q (0 < q <= 1) of them lies, in ns; 0 if there is none.  q 1 is the exact maximum. */
 uint64_t	hist_quantile(const struct hist *h, double q);

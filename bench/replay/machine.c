@@ -50,6 +50,23 @@ find_cpu(char *cpu, size_t size)
 		fclose(file);
 }
 
+struct machine_time
+machine_time(void)
+{
+	double v[8] = { 0 }, tick = (double)sysconf(_SC_CLK_TCK);
+	FILE *file = fopen("/proc/stat", "r");
+	int n = 0;
+
+	if (file != NULL) {
+		/* user nice system idle iowait irq softirq steal */
+		n = fscanf(file, "cpu %lf %lf %lf %lf %lf %lf %lf %lf", &v[0], &v[1], &v[2], &v[3], &v[4], &v[5], &v[6], &v[7]);
+		fclose(file);
+	}
+	if (n != 8 || tick <= 0)
+		return (struct machine_time){ -1, -1 };
+	return (struct machine_time){ (v[0] + v[1] + v[2] + v[5] + v[6]) / tick, v[7] / tick };
+}
+
 void
 machine_describe(struct machine *m, int argc, char **argv)
 {

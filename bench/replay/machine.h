@@ -26,4 +26,11 @@ void	machine_finish(struct machine *machine);
 
 unsigned	machine_processors(void);
 
+/* Seconds of processor time that the whole machine has spent, and that its host has kept from it, since it started; all processors
+ * together.  -1: not known here. */
+struct machine_time {
+	double	 busy, stolen;
+};
+struct machine_time	machine_time(void);
+
 #endif

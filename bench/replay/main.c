@@ -8,8 +8,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "compare.h"
+#include "engine.h"
 #include "machine.h"
 #include "options.h"
 #include "plan.h"
@@ -137,6 +139,42 @@ run(const struct options *options, struct plan *plan, struct machine *machine)
 	return status;
 }
 
+/* One tree, one warm round before the one that is shown, in this process. */
+static int
+timeline(const struct options *options, const struct plan *plan)
+{
+	const struct group *g = &plan->group[0];
+	struct engine_setup setup = {
+		.program = g->program, .side = &side[SIDE_ADAPTIVE], .copies = 1, .workers = g->workers, .pages = plan->pages,
+		.loops_per_us = plan->loops_per_us, .scale = g->scale, .measuring = true, .timeline = true,
+	};
+	static struct round round;
+	FILE *out = fopen(options->timeline, "w");
+	int s, error = 0;
+
+	if (out == NULL) {
+		fprintf(stderr, "replay: cannot write %s: %s\n", options->timeline, strerror(errno));
+		return FAILED;
+	}
+	for (s = SIDES - 1; s >= 0; s--)
+		if ((g->sides & 1u << s) != 0)
+			setup.side = &side[s];
+	engine_start(&setup);
+	engine_round(&round);
+	engine_round(&round);
+	engine_timeline(out);
+	engine_stop();
+	if (ferror(out))
+		error = EIO;
+	if (fclose(out) != 0)
+		error = errno;
+	if (error == 0)
+		return ALL_WELL;
+	fprintf(stderr, "replay: cannot write %s: %s\n", options->timeline, strerror(error));
+	remove(options->timeline);
+	return FAILED;
+}
+
 static int
 replay(const struct options *options, struct machine *machine, char **files, int n)
 {
@@ -152,7 +190,9 @@ replay(const struct options *options, struct machine *machine, char **files, int
 		status = FAILED;
 		goto out;
 	}
-	if (options->list)
+	if (options->timeline != NULL)
+		status = timeline(options, &plan);
+	else if (options->list)
 		report_list(stdout, &plan);
 	else
 		status = run(options, &plan, machine);
@@ -171,6 +211,18 @@ out:
 	return status;
 }
 
+/* The first Ctrl-C ends the run after its round, and the results are written; who presses it three times means it. */
+static void
+interrupt(int signal)
+{
+	static int times;
+
+	(void)signal;
+	if (++times == 3)
+		_exit(FAILED);
+	run_interrupt();
+}
+
 int
 main(int argc, char **argv)
 {
@@ -183,6 +235,7 @@ main(int argc, char **argv)
 	if (status != 0)
 		return status == 1 ? ALL_WELL : WRONG_INPUT;
 	signal(SIGPIPE, SIG_IGN);	/* a cell that has crashed is an answer, see cell.c */
+	signal(SIGINT, interrupt);
 	machine_describe(&machine, argc, argv);
 	files = options.files;
 	n = options.nfiles;

@@ -20,9 +20,11 @@
 #include "actor.h"
 
 #include <errno.h>
+#include <math.h>
 #include <stdlib.h>
 
 #include "burn.h"
+#include "timeline.h"
 
 /* The runtime's own default: so many corpses at a time, at every so manyth go or pause. */
 #define OBSERVE_BUDGET	32
@@ -53,13 +55,26 @@ landing_takes_stack(const struct actor *actor)
 	}
 }
 
+/* Who runs from here on.  Actors are on one tree: a timeline shows one. */
+static void
+log_switch(struct reap_worker *worker, const struct reap_context *prev, bool dead)
+{
+	struct event_log *log = &tally_mine(&engine->tallies)->log;
+	const struct actor *left = actor_of(prev), *runs = actor_of(reap_worker_current(worker));
+
+	if (dead && left != NULL)
+		timeline_log(log, EVENT_LANDED, left->task);
+	timeline_log(log, EVENT_RUNS, runs != NULL ? runs->task : EVENT_NOBODY);
+}
+
 void
 observe_landing(struct reap_worker *worker, struct reap_context *prev, bool dead)
 {
 	struct actor *actor;
 	struct tally *tally;
 
-	(void)worker;
+	if (engine->setup.timeline)
+		log_switch(worker, prev, dead);
 	if (!dead || (actor = actor_of(prev)) == NULL)
 		return;
 	actor->land_ns = now_ns();
@@ -70,29 +85,6 @@ observe_landing(struct reap_worker *worker, struct reap_context *prev, bool dead
 		actor->recycled = true;
 		TALLY_ADD(&tally->stacks, 1);
 	}
-}
-
-/* The collector has the context in its hands, and is about to give up what is left of it. */
-void
-observe_reap(struct reap_context *context, intptr_t status)
-{
-	struct actor *actor = actor_of(context);
-	const void *lo, *sp, *hi;
-	struct tally *tally;
-	uint64_t now;
-
-	(void)status;
-	if (actor == NULL)
-		return;
-	reaper.corpse = true;
-	now = now_ns();
-	tally = tally_mine(&engine->tallies);
-	actor->whole = reap_context_stack(context, &lo, &sp, &hi) == 0;
-	if (actor->task != 0 && (actor->whole || tally->landing == NULL))
-		hist_add(&tally->to_free, (actor->whole ? now : actor->land_ns) - actor->exit_ns);
-	if (actor->whole ? !actor->recycled : tally->landing == NULL && !actor->recycled)
-		TALLY_ADD(&tally->stacks, 1);
-	TALLY_ADD(&tally->reaped, 1);
 }
 
 /* Add up, without stopping anybody: right to within the exits and reaps of the moment. */
@@ -118,13 +110,88 @@ sample_gauges(struct tally *mine)
 		mine->peak_bytes = bytes;
 	if (backlog > mine->peak_backlog)
 		mine->peak_backlog = backlog;
+	if (mine->gauges < GAUGES)
+		mine->gauge[mine->gauges++] = (struct gauge){ now_ns(), zombies, bytes, backlog };
+}
+
+/* The collector has the context in its hands, and is about to give up what is left of it. */
+void
+observe_reap(struct reap_context *context, intptr_t status)
+{
+	struct actor *actor = actor_of(context);
+	const void *lo, *sp, *hi;
+	struct tally *tally;
+	uint64_t now;
+
+	(void)status;
+	if (actor == NULL)
+		return;
+	reaper.corpse = true;
+	now = now_ns();
+	tally = tally_mine(&engine->tallies);
+	if (engine->setup.timeline)
+		timeline_log(&tally->log, EVENT_REAPED, actor->task);
+	actor->whole = reap_context_stack(context, &lo, &sp, &hi) == 0;
+	if (actor->task != 0 && (actor->whole || tally->landing == NULL))
+		hist_add(&tally->to_free, (actor->whole ? now : actor->land_ns) - actor->exit_ns);
+	if (actor->whole ? !actor->recycled : tally->landing == NULL && !actor->recycled)
+		TALLY_ADD(&tally->stacks, 1);
+	TALLY_ADD(&tally->reaped, 1);
+	if ((tally->reaped & engine->sample_mask) == 0)
+		sample_gauges(tally);
 }
 
 void
-observe_exit(void)
+observe_collected(struct tally *tally, const struct actor *child, uint64_t now)
+{
+	if (child->land_ns < child->exit_ns || child->land_ns > now)
+		return;
+	hist_add(&tally->to_landing, child->land_ns - child->exit_ns);
+	hist_add(&tally->landed, now - child->land_ns);
+}
+
+static void
+keep_most(double *most, uint64_t value)
+{
+	if (!(*most >= (double)value))		/* NAN: the first */
+		*most = (double)value;
+}
+
+void
+observe_series(struct series *series, uint64_t start, uint64_t end)
+{
+	const struct tallies *all = &engine->tallies;
+	uint64_t width = (end - start) / SERIES + 1;
+	unsigned i, j;
+
+	for (i = 0; i < SERIES; i++)
+		series->zombies[i] = series->bytes[i] = series->backlog[i] = NAN;
+	for (i = 0; i < tally_count(all); i++)
+		for (j = 0; j < all->tally[i]->gauges; j++) {
+			const struct gauge *g = &all->tally[i]->gauge[j];
+			uint64_t at = g->ns > start ? (g->ns - start) / width : 0;
+
+			if (at >= SERIES)
+				at = SERIES - 1;
+			keep_most(&series->zombies[at], g->zombies);
+			keep_most(&series->bytes[at], g->bytes);
+			keep_most(&series->backlog[at], g->backlog);
+		}
+}
+
+void
+observe_spawn(const struct actor *actor)
+{
+	timeline_log(&tally_mine(&engine->tallies)->log, EVENT_SPAWNED, actor->task);
+}
+
+void
+observe_exit(const struct actor *actor)
 {
 	struct tally *tally = tally_mine(&engine->tallies);
 
+	if (engine->setup.timeline)
+		timeline_log(&tally->log, EVENT_EXITS, actor->task);
 	TALLY_ADD(&tally->exited, 1);
 	if ((tally->exited & engine->sample_mask) == 0)
 		sample_gauges(tally);
@@ -178,8 +245,12 @@ observe_clock(void *arg)
 	    pthread_equal(pthread_self(), engine->asker))
 		return now;
 	tally = tally_mine(&engine->tallies);
-	if (reaper.giving_up && !reaper.corpse && tally->departures < engine->actors)
+	tally->reaper = true;
+	if (reaper.giving_up && !reaper.corpse && tally->departures < engine->actors) {
 		depart(tally, now, 1);
+		if (engine->setup.timeline)
+			timeline_log(&tally->log, EVENT_STACK_FREED, EVENT_NOBODY);
+	}
 	reaper.giving_up = !reaper.giving_up;
 	reaper.corpse = false;
 	return now;

@@ -29,7 +29,9 @@ static const char usage[] =
 "  --scale S          bodies S times shorter than recorded (default: so that all fits into its time)\n"
 "  --rounds N         rounds per side, at most 99 (default: 5, with --quick 3)\n"
 "  --pages N          pages of stack that each body touches, at most 8 (default: 2)\n"
+"  --seconds N        how long a default run may take (default: 108)\n"
 "  --traces DIR       where the bundled recordings are\n"
+"  --timeline FILE    write one replay of the first recording, on the first side, as Chrome trace JSON; nothing else\n"
 "  --list             say what would be replayed, and on which sides\n"
 "  --help             this text\n"
 "\n"
@@ -91,6 +93,17 @@ parse_scale(const char *text, double *scale)
 }
 
 static int
+parse_seconds(const char *option, const char *text, double *seconds)
+{
+	char *end;
+
+	*seconds = strtod(text, &end);
+	if (end == text || *end != '\0' || !isfinite(*seconds) || *seconds < 1 || *seconds > 1e6)
+		return wrong(option, text, "a number from 1 to 1e6");
+	return 0;
+}
+
+static int
 parse_sides(const char *text, unsigned *sides)
 {
 	char bad[64];
@@ -104,7 +117,7 @@ static int
 parse_word(const char *option, const char *text, const char **word)
 {
 	if (text[0] == '\0')
-		return wrong(option, text, "the name of a directory");
+		return wrong(option, text, "a name");
 	*word = text;
 	return 0;
 }
@@ -136,6 +149,12 @@ parse_option(struct options *o, int option, const char *arg)
 		return parse_number("--rounds", arg, OPTIONS_ROUNDS_MAX, &o->rounds);
 	case 'g':
 		return parse_number("--pages", arg, PAGES_MAX, &o->pages);
+	case 'i':
+		return parse_word("--timeline", arg, &o->timeline);
+	case 'm':
+		return parse_seconds("--more", arg, &o->more);
+	case 'd':
+		return parse_seconds("--seconds", arg, &o->seconds);
 	case 'h':
 		fputs(usage, stdout);
 		return 1;
@@ -159,6 +178,9 @@ options_parse(struct options *options, int argc, char **argv)
 		{ "scale", required_argument, NULL, 's' },
 		{ "rounds", required_argument, NULL, 'r' },
 		{ "pages", required_argument, NULL, 'g' },
+		{ "more", required_argument, NULL, 'm' },	/* bench/run's: so much work of its own follows */
+		{ "seconds", required_argument, NULL, 'd' },
+		{ "timeline", required_argument, NULL, 'i' },
 		{ "help", no_argument, NULL, 'h' },
 		{ NULL, 0, NULL, 0 }
 	};

@@ -23,6 +23,9 @@ struct options {
 	double	 scale;			/* 0: chosen */
 	unsigned rounds;		/* 0: chosen */
 	unsigned pages;
+	const char *timeline;	/* a file; NULL: none */
+	double	 more;		/* seconds */
+	double	 seconds;	/* that a default run may take; 0: chosen */
 	char	**files;
 	int	 nfiles;
 };

@@ -10,9 +10,9 @@
 #define WORKERS_DEFAULT_MAX	4u
 
 /* A default run spends so much on replaying, seconds, and is cut short at the deadline. */
-#define EFFORT			88.0
+#define EFFORT			0.81	/* of the deadline */
 #define DEADLINE		108.0
-#define EFFORT_QUICK		8.0
+#define EFFORT_QUICK		0.57
 #define DEADLINE_QUICK		14.0
 #define BODIES_MAX		1.0	/* seconds of bodies in a round */
 #define BODIES_MIN		0.01
@@ -116,11 +116,18 @@ lives(const struct group *g, unsigned *rounds)
 	return seconds;
 }
 
+/* Seconds of a default run. */
+static double
+time_allowed(const struct options *o)
+{
+	return o->seconds != 0 ? o->seconds : o->quick ? DEADLINE_QUICK : DEADLINE;
+}
+
 /* Divide the time among the bodies: the same for all rounds, a second at most. */
 static void
 set_scales(struct plan *plan, const struct options *o)
 {
-	double left = o->quick ? EFFORT_QUICK : EFFORT, bodies;
+	double left = time_allowed(o) * (o->quick ? EFFORT_QUICK : EFFORT), bodies;
 	unsigned rounds = 0, n;
 	size_t i;
 
@@ -147,9 +154,9 @@ plan_make(struct plan *plan, const struct options *o, const struct program *prog
 	size_t i;
 
 	*plan = (struct plan){
-		.program = program, .programs = programs, .pages = o->pages,
+		.program = program, .programs = programs, .pages = o->pages, .more = o->more,
 		.rounds = o->rounds != 0 ? o->rounds : o->quick ? 3 : 5,
-		.deadline = chosen ? 0 : o->quick ? DEADLINE_QUICK : DEADLINE,
+		.deadline = chosen ? 0 : time_allowed(o),
 		.loops_per_us = burn_loops_per_us(), .clock_cost = burn_clock_cost(),
 	};
 	plan->group = calloc(programs * OPTIONS_LIST_MAX * OPTIONS_LIST_MAX, sizeof(*plan->group));

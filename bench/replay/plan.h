@@ -5,6 +5,7 @@
 #ifndef REPLAY_PLAN_H
 #define REPLAY_PLAN_H
 
+#include "engine.h"
 #include "figure.h"
 #include "options.h"
 #include "program.h"
@@ -14,11 +15,25 @@
 #define PLAN_ROUNDS_MAX		OPTIONS_ROUNDS_MAX
 #define PLAN_MEASURING		5	/* measuring rounds per side, if there are as many timed ones */
 
+/* What else the machine did while a group was played. */
+struct noise {
+	double	 seconds;			/* that were watched */
+	/* processor seconds: of the rounds; of all that ran, -1: not known; that a host kept */
+	double	 own, busy, stolen;
+	double	 pace[2 * PLAN_ROUNDS_MAX * SIDES];	/* a fixed loop before each round: its time, us */
+	size_t	 paces;
+};
+
 /* What one side did in a group. */
 struct column {
 	double	 value[FIGURES][PLAN_ROUNDS_MAX];	/* by round, of either kind */
 	size_t	 timed, measured;			/* how many of each there are */
 	uint64_t outcome[MODES][OUTCOMES];		/* of the timed rounds together */
+	struct hist latency[LATENCIES];			/* of all rounds that count */
+	struct series series;				/* of the last measuring round */
+	double	 series_seconds;
+	struct waits waits;				/* of all timed rounds */
+	double	 timed_seconds;				/* that they took */
 	char	 failure[128];				/* empty: none */
 };
 
@@ -32,6 +47,7 @@ struct group {
 	unsigned rounds;		/* planned */
 	double	 estimate;		/* seconds */
 	struct column *column;		/* by side */
+	struct noise noise;
 };
 
 struct plan {
@@ -45,6 +61,8 @@ struct plan {
 	double	 deadline;		/* seconds; 0: none, the user has chosen the effort */
 	double	 loops_per_us;
 	double	 clock_cost;		/* ns */
+	double	 more;			/* seconds of other work that the caller has behind this run: for the progress line */
+	bool	 interrupted;		/* somebody has asked it to stop: what was played counts */
 };
 
 /* 0, or -1: out of memory. */

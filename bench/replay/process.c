@@ -37,36 +37,32 @@ has(const struct process_threads *threads, long id)
 	return false;
 }
 
-long
-process_new_thread(const struct process_threads *before, const struct process_threads *after)
+void
+process_new_threads(const struct process_threads *before, const struct process_threads *after, struct process_threads *fresh)
 {
-	long found = 0;
 	unsigned i;
 
+	fresh->n = 0;
 	for (i = 0; i < after->n; i++)
-		if (!has(before, after->id[i])) {
-			if (found != 0)
-				return 0;
-			found = after->id[i];
-		}
-	return found;
+		if (!has(before, after->id[i]))
+			fresh->id[fresh->n++] = after->id[i];
 }
 
-uint64_t
-process_thread_cpu_ns(long id)
+struct process_time
+process_thread_time(long id)
 {
+	struct process_time time = { 0, 0 };
 	char path[64];
-	uint64_t ns = 0;
 	FILE *file;
 
 	snprintf(path, sizeof(path), "/proc/self/task/%ld/schedstat", id);
 	file = fopen(path, "r");
 	if (file == NULL)
-		return 0;
-	if (fscanf(file, "%" SCNu64, &ns) != 1)
-		ns = 0;
+		return time;
+	if (fscanf(file, "%" SCNu64 " %" SCNu64, &time.run_ns, &time.queued_ns) != 2)
+		time = (struct process_time){ 0, 0 };
 	fclose(file);
-	return ns;
+	return time;
 }
 
 void

@@ -14,12 +14,18 @@ struct process_threads {
 	long	 id[PROCESS_THREADS_MAX];
 };
 
-/* The ids of the threads that are there now; and the one that is in `after' only, 0 if there is not exactly one such. */
+/* The ids of the threads that are there now; and of those that are in `after' only. */
 void		process_threads(struct process_threads *threads);
-long		process_new_thread(const struct process_threads *before, const struct process_threads *after);
+void		process_new_threads(const struct process_threads *before, const struct process_threads *after,
+		    struct process_threads *fresh);
 
-/* CPU time of one thread. */
-uint64_t	process_thread_cpu_ns(long id);
+/* What the kernel's scheduler did with threads: how long they ran, and how long they were ready and did not. */
+struct process_time {
+	uint64_t run_ns, queued_ns;
+};
+
+/* Of one thread of this process; zero where the kernel does not say. */
+struct process_time	process_thread_time(long id);
 
 /* The high-water mark of resident memory since the last reset; where that is not permitted, since the start. */
 void		process_reset_peak_rss(void);

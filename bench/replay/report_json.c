@@ -95,6 +95,97 @@ put_figures(struct json *j, const struct column *c)
 	json_close(j, ']');
 }
 
+/* What a histogram holds: [ns, count] of each bucket that is not empty. */
+static void
+put_hist(struct json *j, const char *name, const struct hist *h)
+{
+	size_t i, n = 0;
+	double *pair;
+
+	if (h->count == 0 || (pair = calloc(2 * HIST_BUCKETS, sizeof(*pair))) == NULL)
+		return;
+	for (i = 0; i < HIST_BUCKETS; i++)
+		if (h->bucket[i] > 0) {
+			pair[n++] = (double)hist_value(i);
+			pair[n++] = (double)h->bucket[i];
+		}
+	json_open(j, name, '{');
+	json_number(j, "count", (double)h->count);
+	json_number(j, "max", (double)h->max);
+	json_numbers(j, "buckets", pair, n);
+	json_close(j, '}');
+	free(pair);
+}
+
+static void
+put_latencies(struct json *j, const struct column *c)
+{
+	static const char *const name[LATENCIES] = {
+		[LATENCY_PARENT] = "exit to parent", [LATENCY_COLLECTED] = "exit to collected",
+		[LATENCY_FREE] = "exit to memory free",
+		[LATENCY_LANDING] = "exit to landing", [LATENCY_LANDED] = "landing to parent",
+	};
+	int i;
+
+	json_open(j, "latencies", '{');
+	for (i = 0; i < LATENCIES; i++)
+		put_hist(j, name[i], &c->latency[i]);
+	json_close(j, '}');
+	if (c->measured == 0)
+		return;
+	json_open(j, "series", '{');
+	json_number(j, "seconds", c->series_seconds);
+	json_numbers(j, "zombies", c->series.zombies, SERIES);
+	json_numbers(j, "bytes", c->series.bytes, SERIES);
+	json_numbers(j, "backlog", c->series.backlog, SERIES);
+	json_close(j, '}');
+}
+
+static void
+put_waits(struct json *j, const struct column *c)
+{
+	unsigned i;
+
+	if (c->waits.n == 0)
+		return;
+	json_open(j, "waits", '[');
+	for (i = 0; i < c->waits.n; i++) {
+		const struct wait *w = &c->waits.wait[i];
+
+		json_open(j, NULL, '{');
+		json_string(j, "who", w->reaper ? "reaper thread" : "workers");
+		json_string(j, "kind", w->kind);
+		json_string(j, "object", w->object);
+		json_string(j, "caller", w->caller);
+		json_number(j, "count", (double)w->count);
+		json_number(j, "ns", (double)w->ns);
+		json_close(j, '}');
+	}
+	json_close(j, ']');
+}
+
+static void
+put_noise(struct json *j, const struct group *g, unsigned processors)
+{
+	const struct noise *n = &g->noise;
+	struct spread pace = spread_of(n->pace, n->paces);
+
+	if (n->seconds <= 0)
+		return;
+	json_open(j, NULL, '{');
+	put_place(j, g);
+	json_number(j, "seconds", n->seconds);
+	json_number(j, "own_cpu", n->own);
+	json_number(j, "others", n->busy < 0 ? NAN : (n->busy > n->own ? n->busy - n->own : 0) / n->seconds / processors);
+	json_number(j, "stolen", n->busy < 0 ? NAN : n->stolen / n->seconds / processors);
+	json_number(j, "pace_median", pace.median);
+	json_number(j, "pace_min", pace.min);
+	json_number(j, "pace_max", pace.max);
+	json_number(j, "paces", (double)pace.n);
+	json_numbers(j, "pace", n->pace, n->paces);
+	json_close(j, '}');
+}
+
 static void
 put_outcomes(struct json *j, const struct column *c)
 {
@@ -131,9 +222,12 @@ put_cells(struct json *j, const struct plan *plan, const struct group *g)
 		json_number(j, "contexts", (double)(g->program->trace->tasks * g->copies));
 		json_number(j, "rounds", (double)c->timed);
 		json_number(j, "measuring_rounds", (double)c->measured);
+		json_number(j, "seconds", c->timed_seconds);
 		json_string(j, "failure", c->failure[0] != '\0' ? c->failure : NULL);
 		put_figures(j, c);
 		put_outcomes(j, c);
+		put_latencies(j, c);
+		put_waits(j, c);
 		json_close(j, '}');
 	}
 }
@@ -171,7 +265,8 @@ report_json(FILE *out, const struct plan *plan, const struct machine *machine, c
 	json_begin(&j, out);
 	json_open(&j, NULL, '{');
 	json_string(&j, "benchmark", "replay");
-	json_number(&j, "format", 1);
+	json_number(&j, "format", 2);
+	json_string(&j, "complete", plan->interrupted ? "no: interrupted" : "yes");
 	json_string(&j, "verdict", verdict);
 	put_machine(&j, plan, machine);
 	json_open(&j, "traces", '[');
@@ -181,6 +276,10 @@ report_json(FILE *out, const struct plan *plan, const struct machine *machine, c
 	json_open(&j, "cells", '[');
 	for (i = 0; i < plan->groups; i++)
 		put_cells(&j, plan, &plan->group[i]);
+	json_close(&j, ']');
+	json_open(&j, "noise", '[');
+	for (i = 0; i < plan->groups; i++)
+		put_noise(&j, &plan->group[i], machine->processors);
 	json_close(&j, ']');
 	put_ratios(&j, plan);
 	json_close(&j, '}');

@@ -1,14 +1,25 @@
 /* SPDX-License-Identifier: ISC */
 #include "run.h"
 
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "burn.h"
 #include "cell.h"
+#include "machine.h"
 
 #define ROUNDS_MIN	3u
+#define PACE		1000.0	/* us of the loop that shows how steady the machine is */
+
+static volatile sig_atomic_t interrupted;
+
+void
+run_interrupt(void)
+{
+	interrupted = 1;
+}
 
 /* A line that says what runs and how long it will take, if a person is there to read it. */
 struct progress {
@@ -51,7 +62,7 @@ progress_show(struct run *run, const char *what, const char *side_name, double s
 		return;
 	/* the estimate's own error shows in what is done, after a while */
 	pace = done > 0.05 * p->planned ? elapsed(p) / done : 1;
-	left = (p->planned - done) * pace;
+	left = (p->planned - done) * pace + run->plan->more;
 	fprintf(stderr, "\r\033[K%3.0f%%  %s, copies %u, workers %u: %s, %s; %.0f s left", 100 * done / p->planned,
 	    g->program->trace->name, g->copies, g->workers, side_name, what, left > 0 ? left : 0);
 	fflush(stderr);
@@ -79,6 +90,28 @@ note_failure(struct run *run, unsigned s)
 }
 
 static void
+add_waits(struct waits *sum, const struct waits *more)
+{
+	unsigned i, k;
+
+	for (i = 0; i < more->n; i++) {
+		const struct wait *w = &more->wait[i];
+
+		for (k = 0; k < sum->n && (sum->wait[k].kind != w->kind || sum->wait[k].object != w->object ||
+		    sum->wait[k].caller != w->caller || sum->wait[k].reaper != w->reaper); k++)
+			;
+		if (k == WAITS_MAX)
+			continue;
+		if (k == sum->n) {
+			sum->wait[sum->n++] = *w;
+			continue;
+		}
+		sum->wait[k].count += w->count;
+		sum->wait[k].ns += w->ns;
+	}
+}
+
+static void
 keep(struct column *column, const struct round *round, bool measuring)
 {
 	size_t n = measuring ? column->measured++ : column->timed++;
@@ -87,8 +120,17 @@ keep(struct column *column, const struct round *round, bool measuring)
 	for (f = 0; f < FIGURES; f++)
 		if (figure_info[f].measured == measuring)
 			column->value[f][n] = round->figure[f];
+	if (measuring) {
+		column->series = round->series;
+		column->series_seconds = round->seconds;
+	}
+	for (f = 0; f < LATENCIES; f++)
+		if ((f == LATENCY_PARENT || f == LATENCY_COLLECTED) != measuring)
+			hist_merge(&column->latency[f], &round->latency[f]);
 	if (measuring)
 		return;
+	column->timed_seconds += round->seconds;
+	add_waits(&column->waits, &round->waits);
 	for (m = 0; m < MODES; m++)
 		for (o = 0; o < OUTCOMES; o++)
 			column->outcome[m][o] += round->outcome[m][o];
@@ -126,11 +168,23 @@ stop_cells(struct run *run)
 	}
 }
 
+/* Before a round: how long does a loop take that never changes?  us. */
+static void
+note_pace(struct noise *noise, double loops_per_us)
+{
+	double start = seconds();
+
+	if (noise->paces == sizeof(noise->pace) / sizeof(noise->pace[0]))
+		return;
+	burn((uint64_t)(PACE * loops_per_us));
+	noise->pace[noise->paces++] = (seconds() - start) * 1e6;
+}
+
 /* One round of every side.  kept: the values count.  Returns the seconds that it took. */
 static double
 play(struct run *run, bool measuring, unsigned number, unsigned rounds, bool kept)
 {
-	struct round round;
+	static struct round round;	/* too big for a stack */
 	double start = seconds();
 	char what[48];
 	unsigned i, s;
@@ -139,13 +193,17 @@ play(struct run *run, bool measuring, unsigned number, unsigned rounds, bool kep
 	for (i = 0; i < run->sides; i++) {
 		/* forth and back, so that a drift of the machine favours nobody */
 		s = run->order[number % 2 == 0 ? i : run->sides - 1 - i];
-		if (run->cell[s].pid <= 0)
+		if (run->cell[s].pid <= 0 || interrupted)
 			continue;
+		note_pace(&run->group->noise, run->plan->loops_per_us);
 		progress_show(run, what, side[s].name, ((double)number + (measuring ? rounds : 0)) / (2.0 * rounds));
 		if (cell_round(&run->cell[s], &round) != 0)
 			note_failure(run, s);
-		else if (kept)
-			keep(&run->group->column[s], &round, measuring);
+		else {
+			run->group->noise.own += round.cpu_seconds;
+			if (kept)
+				keep(&run->group->column[s], &round, measuring);
+		}
 	}
 	return seconds() - start;
 }
@@ -174,6 +232,8 @@ affordable(const struct run *run, double pace)
 static void
 run_group(struct run *run)
 {
+	struct machine_time before = machine_time(), after;
+	double start = seconds(), watched;
 	unsigned rounds, measuring, i, s;
 
 	for (s = run->sides = 0; s < SIDES; s++)
@@ -181,15 +241,20 @@ run_group(struct run *run)
 			run->order[run->sides++] = s;
 	start_cells(run, false);
 	rounds = affordable(run, play(run, false, 0, run->group->rounds, false));
-	for (i = 0; i < rounds; i++)
+	for (i = 0; i < rounds && !interrupted; i++)
 		play(run, false, i, rounds, true);
 	stop_cells(run);
 	measuring = rounds < PLAN_MEASURING ? rounds : PLAN_MEASURING;
 	start_cells(run, true);
 	play(run, true, 0, measuring, false);
-	for (i = 0; i < measuring; i++)
+	for (i = 0; i < measuring && !interrupted; i++)
 		play(run, true, i, measuring, true);
 	stop_cells(run);
+	after = machine_time();
+	watched = seconds() - start;
+	run->group->noise.busy = before.busy < 0 ? -1 : after.busy - before.busy;
+	run->group->noise.stolen = after.stolen - before.stolen;
+	run->group->noise.seconds = watched;
 }
 
 unsigned
@@ -200,12 +265,13 @@ run_plan(struct plan *plan, void (*done)(const struct plan *plan, const struct g
 
 	for (i = 0; i < plan->groups; i++)
 		run.progress.planned += plan->group[i].estimate;
-	for (i = 0; i < plan->groups; i++) {
+	for (i = 0; i < plan->groups && !interrupted; i++) {
 		run.group = &plan->group[i];
 		run_group(&run);
 		run.progress.behind += run.group->estimate;
 		progress_clear(&run);
 		done(plan, run.group);
 	}
+	plan->interrupted = interrupted != 0;
 	return run.failures;
 }

@@ -13,6 +13,8 @@
  *	timed rounds	every side's cell is warm and waits; one plays at a time, in the order A B C, C B A, A B C ...
  *	measuring	the same again, in cells that watch more closely
  */
+/* Stop after the round that is being played: what is there counts.  From a signal handler. */
+void		run_interrupt(void);
 unsigned	run_plan(struct plan *plan, void (*done)(const struct plan *plan, const struct group *group));
 
 #endif

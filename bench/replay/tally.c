@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 #include "tally.h"
 
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -90,7 +91,9 @@ tally_reset(struct tallies *tallies)
 		struct actor **landing = t->landing;
 		struct departure *departure = t->departure;
 
-		memset(t, 0, sizeof(*t));
+		memset(t, 0, offsetof(struct tally, gauge));	/* not the samples: pages that no side touches stay away */
+		t->gauges = 0;
+		t->log.events = t->log.dropped = 0;
 		t->landing = landing;
 		t->departure = departure;
 	}

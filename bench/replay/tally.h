@@ -5,9 +5,11 @@
 #ifndef REPLAY_TALLY_H
 #define REPLAY_TALLY_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "hist.h"
+#include "timeline.h"
 
 struct actor;
 
@@ -30,6 +32,14 @@ extern const char mode_letters[MODES + 1];
 
 enum mode	tally_mode(char letter);
 
+/* One sample. */
+struct gauge {
+	uint64_t ns;
+	uint64_t zombies, bytes, backlog;
+};
+
+#define GAUGES	8192u
+
 struct tally {
 	uint64_t waits, waited_first;
 	uint64_t outcome[MODES][OUTCOMES];
@@ -49,6 +59,12 @@ struct tally {
 	struct hist to_parent;		/* exit to the parent's return, where it waited already */
 	struct hist to_collected;	/* the same for every child that its parent collected */
 	struct hist to_free;		/* exit until its stack is given up */
+	struct hist to_landing;		/* of those in to_parent: exit until it is off the CPU */
+	struct hist landed;		/* ... and from there to the parent's return */
+	struct gauge gauge[GAUGES];	/* what was sampled here, in order; a full log takes no more */
+	unsigned gauges;
+	struct event_log log;		/* of a timeline; no room: none is made */
+	bool	 reaper;		/* the reaper thread's */
 };
 
 /* So many stacks were given up at this time; whose they were is not seen. */
