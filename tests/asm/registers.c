@@ -108,6 +108,15 @@ reap__land(struct reap_worker *worker)
 	called_from_assembly();
 }
 
+/* Where the library's own contexts are launched. */
+void	reap__entry_fresh(void *pass);
+void
+reap__entry_fresh(void *pass)
+{
+	(void)pass;
+	CHECK(0);
+}
+
 static intptr_t
 after(struct reap_worker *worker, void *want)
 {

@@ -150,6 +150,15 @@ reap__land(struct reap_worker *worker)
 	landings++;
 }
 
+/* Where the library's own contexts are launched. */
+void	reap__entry_fresh(void *pass);
+void
+reap__entry_fresh(void *pass)
+{
+	(void)pass;
+	CHECK(0);
+}
+
 static NOINLINE intptr_t
 after(struct reap_worker *worker, void *want)
 {
