@@ -45,7 +45,7 @@ reap__arms_here(const struct reap_context *self, const struct reap__sleep *sleep
 {
 	if (sleep->done != NULL)
 		return sleep->whose != NULL && reap__private(reap__flags(sleep->whose));
-	return sleep->inbox == &self->inbox && self->live->young.private_kids != 0 && !(reap__flags(self) & REAP__KIN) &&
+	return sleep->inbox == &self->inbox && self->kids != 0 && !(reap__flags(self) & REAP__KIN) &&
 	    REAP_LOAD_RELAXED(&sleep->inbox->head) == 0 && self->inbox.corpses == NULL;
 }
 

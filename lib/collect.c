@@ -85,9 +85,8 @@ reap__collect(struct reap_worker *worker, struct reap_context *context, struct r
 	if (REAP_UNLIKELY(context->off_cpu != NULL))
 		context->off_cpu(context, context->status);
 	/* Only now: off_cpu() may ask for the name, which shares it. */
-	if (reap__private(context->flags) && parent != NULL && parent == collector &&
-	    !reap__adopted(claim))
-		parent->live->young.private_kids--;
+	if (!reap__private(context->flags) && parent != NULL && parent == collector && !reap__adopted(claim))
+		parent->live->shared_kids--;
 	if (stack != NULL)
 		give_up_stack(domain, worker, context, stack, payer);
 	else
@@ -120,6 +119,7 @@ reap__collect(struct reap_worker *worker, struct reap_context *context, struct r
 int
 reap__plain_collect_rest(struct reap_worker *worker, struct reap__stack *stack)
 {
+	worker->cache.spilled = false;
 	if (stack != NULL)
 		reap__stack_put(&worker->domain->depot, &worker->cache, stack);
 	else
@@ -155,5 +155,6 @@ reap__sweep(struct reap_worker *worker, struct reap_context *parent)
 		reap__ref_add(worker, child, (uint64_t)-1);
 	}
 	parent->kids -= gone;
+	parent->live->shared_kids -= gone;	/* who was within the reach of others */
 	(void)REAP_ADD_RELAXED(&parent->refs, gone - gone * REAP__GONE);
 }

@@ -12,16 +12,17 @@
 
 #define GENERATIONS	(UINT64_C(1) << 16)	/* that a worker takes from the domain's counter at a time */
 
+/* On a worker it is the number of the creation, in a block of its own: who is given one is counted before the next one asks. */
 static uint64_t
 generation_next(struct reap_domain *domain, struct reap_worker *worker)
 {
 	if (worker == NULL)
 		return REAP_ADD_RELAXED(&domain->generation, 1) - 1;
-	if (worker->generation == worker->generations) {
-		worker->generations = REAP_ADD_RELAXED(&domain->generation, GENERATIONS);
-		worker->generation = worker->generations - GENERATIONS;
+	if (worker->count.created == worker->block) {
+		worker->generation = REAP_ADD_RELAXED(&domain->generation, GENERATIONS) - GENERATIONS - worker->count.created;
+		worker->block = worker->count.created + GENERATIONS;
 	}
-	return worker->generation++;
+	return worker->count.created + worker->generation;
 }
 
 /* All of a descriptor but its stack and its claim, whose generation it returns: the claim is what makes it seen. */
@@ -50,7 +51,24 @@ reap__context_init(struct reap_domain *domain, struct reap_worker *worker, struc
 	 * its own, which a store would lose.  One that was counted down, or is fresh, has none, and nobody adds to that. */
 	if (REAP_UNLIKELY(REAP__REFS(REAP_LOAD_RELAXED(&context->refs)) == 0))
 		REAP_STORE_RELEASE(&context->refs, REAP__REFS_ALIVE);	/* pairs with the acquire in refer() */
-	return generation_next(domain, worker);
+	return generation_next(domain, flags & REAP__BASE ? NULL : worker);	/* base contexts are not counted */
+}
+
+/* The context that is fresh is given its stack as if that had been at birth; by its worker, or while that stands still. */
+void *
+reap__bind(struct reap_context *context)
+{
+	struct reap__live	*live = reap__settle(context->live->home, context);
+	void			*sp;
+
+	reap__set_flags(context, REAP__NEW);
+	live->entry = context->fresh.entry;
+	live->arg = context->fresh.arg;
+	REAP_STORE_RELAXED(&context->inbox.head, 0);
+	context->inbox.corpses = NULL;
+	sp = reap_md_make_with(live, reap__entry, &context->control);
+	REAP_STORE_RELAXED(&context->sp, sp);
+	return sp;
 }
 
 /*
@@ -73,6 +91,7 @@ assemble(struct reap_domain *domain, struct reap_worker *worker, struct reap_con
 	live->entry = entry;
 	live->arg = arg;
 	live->home = worker;
+	live->clean = flags & REAP__PLAIN ? worker : NULL;
 	memset(&live->young, 0, sizeof(live->young));
 	reap__san_context_create(REAP__SAN(live), stack->lo, (size_t)(stack->top - stack->lo));
 	context->live = live;
@@ -92,8 +111,8 @@ assemble(struct reap_domain *domain, struct reap_worker *worker, struct reap_con
 		if (options->adopter != NULL)
 			reap__adopter_name(context, options->adopter);
 	}
-	if (REAP_LIKELY(flags & REAP__BOUND))
-		worker->bound++;
+	if (worker != NULL && !(flags & REAP__BOUND))
+		worker->loose++;
 	parent = context->parent;
 	if (adopted) {
 		context->parent = NULL;		/* it has never been anybody's child */
@@ -102,17 +121,15 @@ assemble(struct reap_domain *domain, struct reap_worker *worker, struct reap_con
 		/* Settle what others have let go before its count could overflow, or its tombstones could pile up. */
 		if (REAP_UNLIKELY(REAP__GONE_COUNT(REAP_LOAD_RELAXED(&parent->refs)) >= REAP__GONE_SWEEP))
 			reap__sweep(worker, parent);
+		if (!reap__private(flags))
+			reap__make_kin(parent);
+		else if (REAP_UNLIKELY((parent->flags & REAP__BOUND) == 0)) {
+			/* Both ends of a private pair are on one worker: the parent stays here meanwhile. */
+			parent->live->home = worker;
+			reap__set_flags(parent, REAP__BOUND);
+			worker->loose--;
+		}
 		parent->kids++;
-		if (REAP_LIKELY(reap__private(flags))) {
-			parent->live->young.private_kids++;
-			if (REAP_UNLIKELY((parent->flags & (REAP__BOUND | REAP__BASE)) == 0)) {
-				/* Both ends of a private pair are on one worker: the parent stays here meanwhile. */
-				parent->live->home = worker;
-				reap__set_flags(parent, REAP__BOUND);
-				worker->bound++;
-			}
-		} else
-			reap__set_flags(parent, REAP__KIN);
 	}
 	REAP__COUNT(domain, worker, created);
 	/* Release: pairs with the acquire of a holder's, joiner's or walker's load of the claim. */
@@ -193,7 +210,7 @@ spawn_limited(struct reap_worker *worker, reap_entry *entry, void *arg, struct r
 
 	if (error != 0)
 		return error;
-	if (REAP_LIKELY(reap__plain_spawn(worker, entry, arg, out)))
+	if (REAP_LIKELY(worker->birth != 0 && reap__plain_spawn(worker, entry, arg, out)))
 		return 0;
 	reap__limit_return(worker->domain, worker);	/* taken again, in the right order with what else may fail */
 	return spawn_cold(worker, entry, arg, out);
@@ -202,13 +219,11 @@ spawn_limited(struct reap_worker *worker, reap_entry *entry, void *arg, struct r
 int
 reap_spawn(struct reap_worker *worker, reap_entry *entry, void *arg, struct reap_context **out)
 {
-	if (worker == NULL || entry == NULL || out == NULL)
+	if (REAP_UNLIKELY(worker == NULL) || REAP_UNLIKELY(entry == NULL) || REAP_UNLIKELY(out == NULL))
 		return -EINVAL;
-	if (REAP_UNLIKELY(worker->limited))
-		return spawn_limited(worker, entry, arg, out);
-	if (REAP_LIKELY(reap__plain_spawn(worker, entry, arg, out)))
+	if (REAP_LIKELY(worker->breeds && reap__plain_spawn(worker, entry, arg, out)))
 		return 0;
-	return spawn_cold(worker, entry, arg, out);
+	return worker->limited ? spawn_limited(worker, entry, arg, out) : spawn_cold(worker, entry, arg, out);
 }
 
 static int
@@ -269,11 +284,14 @@ reap__share_words(struct reap_context *context)
 {
 	struct reap_context *parent = context->parent;
 
+	if (reap__fresh(context))
+		(void)reap__bind(context);
+	if (!(context->flags & REAP__EXITED))
+		context->live->clean = NULL;
 	/* A parent that has ended has closed its inbox: that is written atomically anyhow.  Of an orphan not even the descriptor of
 	 * its parent need be there. */
 	if (parent != NULL && !reap__adopted(REAP_LOAD_RELAXED(&context->claim)) && !(parent->flags & REAP__EXITED)) {
-		parent->live->young.private_kids--;
-		reap__set_flags(parent, REAP__KIN);
+		reap__make_kin(parent);
 	}
 	REAP_STORE_RELAXED(&context->flags, (reap__flags(context) & ~REAP__PLAIN) | REAP__SHARED);
 }
@@ -296,12 +314,12 @@ reap_context_share(struct reap_context *context)
 		return -EPERM;
 	if ((flags & (REAP__BOUND | REAP__EXITED)) != REAP__BOUND)
 		return 0;	/* nobody will run a dead one; its exit has taken it off the worker's count */
-	if (context->live->young.private_kids != 0)
+	if (reap__private_kids(context) != 0)
 		return -EBUSY;
 	if (reap__private(flags))
 		share_here(context);
 	REAP_STORE_RELAXED(&context->flags, context->flags & ~REAP__BOUND);
-	context->live->home->bound--;
+	context->live->home->loose++;
 	return 0;
 }
 
@@ -347,15 +365,17 @@ enum reap_state
 reap_context_state(const struct reap_context *context)
 {
 	/* Acquire: pairs with the release of EXITED in die(). */
-	uint32_t flags = REAP_LOAD_ACQUIRE(&context->flags);
+	uint32_t	 flags = REAP_LOAD_ACQUIRE(&context->flags);
+	const void	*sp;
 
 	if (REAP_LOAD_RELAXED(&context->claim) == 0)
 		return REAP_STATE_NONE;
 	if (flags & REAP__EXITED)
 		return reap_completion_posted(&context->done) ? REAP_STATE_ZOMBIE : REAP_STATE_EXITING;
-	if (REAP_LOAD_RELAXED(&context->sp) == NULL)
+	sp = REAP_LOAD_RELAXED(&context->sp);
+	if (sp == NULL)
 		return REAP_STATE_RUNNING;
-	return flags & REAP__NEW ? REAP_STATE_NEW : REAP_STATE_SUSPENDED;
+	return sp == REAP__FRESH || flags & REAP__NEW ? REAP_STATE_NEW : REAP_STATE_SUSPENDED;
 }
 
 struct reap_worker *
@@ -363,7 +383,7 @@ reap_context_home(const struct reap_context *context)
 {
 	uint32_t flags = reap__flags(context);
 
-	return (flags & (REAP__PINNED | REAP__BASE | REAP__BOUND)) != 0 && context->live != NULL ?
+	return (flags & (REAP__PINNED | REAP__BOUND)) != 0 && context->live != NULL ?
 	    context->live->home : NULL;
 }
 
@@ -378,6 +398,12 @@ reap_context_stack(const struct reap_context *context, const void **lo, const vo
 {
 	struct reap__stack *stack = context->stack;
 
+	if (reap__fresh(context)) {
+		/* It has none yet; what it will be given as its argument is here. */
+		*lo = *sp = &context->fresh;
+		*hi = &context->fresh + 1;
+		return 0;
+	}
 	if (stack == NULL)
 		return -ENOENT;
 	*lo = stack->lo;

@@ -97,10 +97,11 @@ reap__adopted(uint64_t claim)
 #define REAP__SUB_ADOPTED	0x200u	/* holds a reference on its adopter */
 #define REAP__SHARED		0x400u	/* others than its worker may reach it; see below */
 #define REAP__KIN		0x800u	/* as a parent: it has or had a shared child, who writes to its inbox */
-#define REAP__BOUND		0x1000u	/* not shared, or with children that are not: only its home runs it */
+#define REAP__BOUND		0x1000u	/* not shared, with children that are not, or a base: only its home runs it */
 #define REAP__POLICY_SHIFT	13	/* enum reap_policy, 3 bits */
 #define REAP__AWAITED		0x10000u /* somebody waits for it who was told, or resumed, before the landing; by itself */
 #define REAP__PLAIN		0x20000u /* born by reap_spawn() with nothing uncommon about it: plain.h */
+#define REAP__THINS		0x40000u /* its policy may leave a thin zombie of a plain one; with PLAIN only */
 #define REAP__POLICY_OF(flags)	((enum reap_policy)((flags) >> REAP__POLICY_SHIFT & 7))
 
 /*
@@ -139,27 +140,42 @@ struct reap__inbox {
 struct reap__live;
 
 struct reap_context {
-	void			*sp;		/* stopped: where; NULL: running or dead.  Who switches */
+	void			*sp;		/* stopped: where; FRESH; NULL: running or dead.  Who switches */
 	struct reap_completion	 done;		/* off the CPU */
 	/* Aligned: an inbox head needs three bits of a context's address, and i386 gives two. */
 	_Alignas(8) uint64_t	 claim;		/* any thread, by compare-and-swap */
 	uint64_t		 refs;		/* any thread, by addition */
 	uint32_t		 flags;		/* REAP__*; see there */
 	uint32_t		 kids;		/* children spawned, less those collected by itself; itself only */
-	struct reap__live	*live;		/* on the stack, or in the worker for a base; NULL: thin */
-	struct reap__stack	*stack;		/* its owner; the landing or the collector takes it away */
+	struct reap__live	*live;		/* on the stack; in the worker for a base, or who is fresh; NULL: thin */
+	struct reap__stack	*stack;		/* its owner; the landing or the collector takes it away; NULL: fresh, thin */
 	struct reap_context	*parent;	/* constant */
 
 	struct reap_context	*next;		/* live: the host's link.  Dead: the list it is on.  Free: the next free one */
 	struct reap_context	*prev;		/* live: who claimed it, itself: a thread, NULL: not said yet.  Dead: the list */
-	struct reap__inbox	 inbox;		/* as a parent */
+	union {
+		struct reap__inbox	 inbox;	/* as a parent, which it can be once it has run */
+		struct {			/* FRESH: what it is to run; until it has a stack */
+			reap_entry	*entry;
+			void		*arg;
+		} fresh;
+	};
 	struct reap_adopter	*adopter;	/* heir; itself and its creator */
 	void			*user;		/* the embedder's */
 	void		       (*off_cpu)(struct reap_context *, intptr_t);
-	intptr_t		 status;	/* itself, before EXITED */
+	union {
+		intptr_t	 status;	/* itself, before EXITED */
+		uint64_t	 control;	/* FRESH: the control words that it begins with */
+	};
 };
 
 _Static_assert(sizeof(void *) != 8 || sizeof(struct reap_context) == 128, "a thin zombie is two cache lines");
+
+/*
+ * A context of this sp has not run and has no stack: its worker has promised it one (reap__stack_promise()).  Many contexts that
+ * are spawned, and run one after the other, then share the few stacks that are hot.  Only who is plain is fresh.
+ */
+#define REAP__FRESH		((void *)1)
 
 /* Sleepers that an end has woken: readied early, or after the post. */
 #define REAP__TOLD_MAX		3
@@ -193,15 +209,16 @@ struct reap__live {
 	reap_entry		*entry;
 	void			*arg;
 	struct reap_worker	*home;		/* PINNED, BASE, BOUND: the only worker that runs it */
-	struct reap_group	*group;		/* GROUPED: the one it is a member of */
+	struct reap_worker	*clean;		/* home, if a plain life ended here: then `young' is zero; else not home */
 	struct {				/* all zero at birth */
 		struct reap_exit_listener *listeners;	/* newest first */
 		struct reap_context	*claimed;	/* whom it waits for, having claimed it; itself */
 		struct reap__sleep	*sleep;		/* parked in a wait: `waits', or one on its own stack; itself */
-		uint32_t		 private_kids;	/* children that are private; on its home only */
-		/* Parked, it has left the function that parked it: what that needs afterwards is here.  Itself. */
-		unsigned		 how;		/* REAP_PEEK, ... */
 	} young;
+	struct reap_group	*group;		/* GROUPED: the one it is a member of */
+	uint32_t		 shared_kids;	/* KIN: how many of `kids' are shared; itself only */
+	/* Parked, it has left the function that parked it: what that needs afterwards is here.  Itself. */
+	unsigned		 how;		/* REAP_PEEK, ... */
 	struct reap__sleep	 waits;
 	struct reap_context	*target;	/* of a wait */
 	struct reap_result	*result;	/* where it goes, or NULL */
@@ -272,6 +289,32 @@ static inline void
 reap__not_plain(struct reap_context *context)
 {
 	REAP_STORE_RELAXED(&context->flags, REAP_LOAD_RELAXED(&context->flags) & ~REAP__PLAIN);
+	context->live->clean = NULL;
+}
+
+/* Has not run, and has no stack yet. */
+static inline bool
+reap__fresh(const struct reap_context *context)
+{
+	return REAP_LOAD_RELAXED(&context->sp) == REAP__FRESH;
+}
+
+/* How many of its children are private to its worker; by itself. */
+static inline uint32_t
+reap__private_kids(const struct reap_context *parent)
+{
+	return parent->kids - (reap__flags(parent) & REAP__KIN ? parent->live->shared_kids : 0);
+}
+
+/* One of its children is shared from now on. */
+static inline void
+reap__make_kin(struct reap_context *parent)
+{
+	if ((reap__flags(parent) & REAP__KIN) == 0) {
+		parent->live->shared_kids = 0;
+		reap__set_flags(parent, REAP__KIN);
+	}
+	parent->live->shared_kids++;
 }
 
 /* Usage lies behind the descriptor, in domains that keep it. */
@@ -283,10 +326,12 @@ reap__usage(struct reap_context *context)
 
 /* context.c */
 void			 reap__entry(void *pass) __attribute__((visibility("hidden")));
+void			 reap__entry_fresh(void *pass) __attribute__((visibility("hidden")));
 uint64_t		 reap__context_init(struct reap_domain *, struct reap_worker *, struct reap_context *, uint32_t flags);
 void			 reap__share_words(struct reap_context *);
+void			*reap__bind(struct reap_context *) __attribute__((visibility("hidden")));
 
-#define REAP__DESCRIPTORS_KEPT	64u	/* free ones that a worker keeps: 8 KiB */
+#define REAP__DESCRIPTORS_KEPT	1024u	/* free ones that a worker keeps: 128 KiB */
 
 /* descriptor.c; the warm halves are in worker.h */
 struct reap_context	*reap__descriptor_get_cold(struct reap_domain *domain, struct reap_worker *worker);

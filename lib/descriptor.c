@@ -12,8 +12,8 @@
 #include "os/os.h"
 #include "worker.h"
 
-#define BATCH		32u		/* descriptors moved between a worker and the domain at a time: 4 KiB */
-_Static_assert(2 * BATCH == REAP__DESCRIPTORS_KEPT, "a worker keeps two batches");
+#define BATCH		64u		/* descriptors moved between a worker and the domain at a time: 8 KiB */
+_Static_assert(2 * BATCH <= REAP__DESCRIPTORS_KEPT, "a worker keeps two batches");
 
 static size_t
 header_size(size_t stride)

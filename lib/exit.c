@@ -178,8 +178,10 @@ die(struct reap_domain *domain, struct reap_worker *worker, struct reap_context 
 	REAP__COUNT(domain, worker, exited);
 	if (context->flags & REAP__PINNED)
 		(void)REAP_ADD_RELAXED(&context->live->home->pinned, (uint32_t)-1);
+	if (worker != NULL)
+		worker->loose--;		/* as far as it did not count here ... */
 	if (context->flags & REAP__BOUND)
-		context->live->home->bound--;
+		context->live->home->loose++;	/* ... and it may have */
 	reap__bequeath(context, told);
 }
 
@@ -267,18 +269,34 @@ exit_cold(struct reap_worker *worker, intptr_t status)
 	reap__jump(worker, to);
 }
 
-REAP__INLINE _Noreturn void
-exit_now(struct reap_worker *worker, intptr_t status)
+/* Somebody sleeps for the plain one that dies, and whose completion is in the slot. */
+static _Noreturn __attribute__((noinline)) void
+exit_awaited(struct reap_worker *worker)
 {
-	struct reap_context *context = worker->current;
+	struct reap_context *to = worker->domain->host.next(worker);
 
-	if (REAP_LIKELY(reap__exits_plainly(context))) {
-		struct reap_context *to = reap__plain_exit(worker, context, status);
+	reap__jump_plainly(worker, REAP_UNLIKELY(to != NULL) ? to : reap__plain_follower(worker, worker->current));
+}
 
-		reap_slot_put(&worker->slot, &context->done);	/* aborts if full [3] */
-		reap__jump(worker, to);
+REAP__INLINE _Noreturn void
+exit_now(struct reap_worker *worker, struct reap_context *context, uint32_t flags, intptr_t status)
+{
+	struct reap_context *to;
+
+	if (REAP_UNLIKELY(!reap__exits_plainly(context, flags)))
+		exit_cold(worker, status);
+	if (reap__plain_exit(worker, context, flags, status))
+		exit_awaited(worker);
+	to = worker->domain->host.next(worker);
+	if (REAP_UNLIKELY(to == NULL)) {
+		reap__count_own(&worker->count.based, 1);
+		to = worker->base;
 	}
-	exit_cold(worker, status);
+#if defined(REAP_MD_LAUNCH) && !REAP__SAN_ON
+	if (REAP_LIKELY(reap__hands_over(worker, worker->current, to)))
+		reap__hand_over(worker, worker->current, to);
+#endif
+	reap__jump_plainly(worker, to);
 }
 
 _Noreturn void
@@ -288,7 +306,18 @@ reap_exit(intptr_t status)
 
 	if (REAP_UNLIKELY(worker == NULL))
 		exit_cold(worker, status);	/* says so */
-	exit_now(worker, status);
+	exit_now(worker, worker->current, reap__flags(worker->current), status);
+}
+
+/* Its entry function has returned. */
+REAP__INLINE _Noreturn void
+ended(struct reap_context *context, intptr_t status)
+{
+	uint32_t flags = reap__flags(context);
+
+	if (REAP_UNLIKELY((flags & REAP__PLAIN) == 0))
+		exit_cold(reap_worker_self(), status);
+	exit_now(context->live->home, context, flags, status);	/* it has not left its home */
 }
 
 /* The first instruction of every context: a landing like any other [4].  And its last ones, if it returns. */
@@ -300,11 +329,35 @@ reap__entry(void *pass)
 	intptr_t		 status;
 
 	reap__landed(worker);
-	REAP_STORE_RELAXED(&context->flags, context->flags & ~REAP__NEW);
+	if (context->flags & REAP__NEW)
+		REAP_STORE_RELAXED(&context->flags, context->flags & ~REAP__NEW);
 	status = context->live->entry(context->live->arg);
-	/* Who is plain has not left its home. */
-	exit_now(REAP_LIKELY(reap__flags(context) & REAP__PLAIN) ? context->live->home : reap_worker_self(), status);
+	ended(context, status);
 }
+
+#ifdef REAP_MD_LAUNCH
+/*
+ * The same for who is launched.  What can be in the slot is a plain dead one whose stack this now is, and for whom nobody sleeps:
+ * reap__hand_over().
+ */
+void
+reap__entry_fresh(void *pass)
+{
+	struct reap_worker	*worker = pass;
+	struct reap_context	*context = worker->current;
+	struct reap_completion	*done = (struct reap_completion *)worker->slot.reap__prev;
+	reap_entry		*entry = context->fresh.entry;
+	void			*arg = context->fresh.arg;
+
+	worker->slot.reap__prev = 0;
+	if (REAP_LIKELY(done != NULL))
+		/* Release: pairs with reap_completion_posted(). */
+		REAP_STORE_RELEASE(&done->reap__word, REAP__POSTED);
+	REAP_STORE_RELAXED(&context->inbox.head, 0);
+	context->inbox.corpses = NULL;
+	ended(context, entry(arg));
+}
+#endif
 
 int
 reap_context_destroy(struct reap_context *context, intptr_t status)
@@ -316,6 +369,8 @@ reap_context_destroy(struct reap_context *context, intptr_t status)
 
 	if (context->flags & REAP__EXITED)
 		reap_misuse("destroy-dead", "reap_context_destroy() of a context that has ended");
+	if (reap__fresh(context))
+		(void)reap__bind(context);
 	if (context->sp == NULL || context->flags & REAP__BASE)
 		reap_misuse("destroy-running", "reap_context_destroy() of a context that is on a CPU, or of a base context");
 	if (reap__private(context->flags) && context->live->home != worker)
@@ -347,6 +402,9 @@ reap_context_destroy(struct reap_context *context, intptr_t status)
 void
 reap_exit_listen(struct reap_context *context, struct reap_exit_listener *listener)
 {
+	if (reap__fresh(context))
+		(void)reap__bind(context);
+	reap__not_plain(context);
 	listener->reap__next = context->live->young.listeners;
 	context->live->young.listeners = listener;
 }

@@ -35,10 +35,12 @@ reap__plain_birth(const struct reap_domain *domain)
 	if (!domain->hosted || !host->shares || host->on_switch != NULL || host->after_switch != NULL ||
 	    host->child_exited != NULL || host->locks_held != NULL || domain->before_final_switch != NULL ||
 	    domain->usage || domain->ledger_time || reap__san_by_request() || domain->notify == REAP_NOTIFY_EARLY ||
+	    (domain->depot.flags & REAP_STACK_SCRUB) != 0 ||
 	    (domain->policy != REAP_POLICY_ADAPTIVE && domain->policy != REAP_POLICY_SUCCESSOR &&
 	    domain->policy != REAP_POLICY_PARENT))
 		return 0;
-	return (uint32_t)domain->policy << REAP__POLICY_SHIFT | REAP__NEW | REAP__BOUND | REAP__PLAIN;
+	return (uint32_t)domain->policy << REAP__POLICY_SHIFT | REAP__BOUND | REAP__PLAIN |
+	    (domain->policy != REAP_POLICY_PARENT ? REAP__THINS : 0);
 }
 
 /* From memory that is at hand.  False: nothing has changed. */
@@ -46,45 +48,56 @@ REAP__INLINE bool
 reap__plain_spawn(struct reap_worker *worker, reap_entry *entry, void *arg, struct reap_context **out)
 {
 	struct reap_context	*parent = worker->current, *context = worker->descriptors;
-	struct reap__stack	*stack = worker->cache.list;
-	struct reap__live	*live;
+	uint64_t		 created = worker->count.created;
 	uint32_t		 its = reap__flags(parent);
 
-	if (REAP_UNLIKELY(worker->birth == 0 || context == NULL || stack == NULL || reap__flags(context) != 0 ||
-	    worker->generation == worker->generations || parent->adopter != NULL || its & REAP__KIN ||
-	    (its & (REAP__BOUND | REAP__BASE)) == 0 ||
-	    worker->cache.epoch != REAP_LOAD_RELAXED(&worker->cache.depot->epoch)))
+	if (REAP_UNLIKELY(context == NULL || worker->cache.count == 0 || created == worker->block ||
+	    (its & (REAP__BOUND | REAP__KIN | REAP__SUB_ADOPTED)) != REAP__BOUND))
 		return false;
 	worker->descriptors = context->next;
 	worker->ndescriptors--;
-	(void)reap__stack_cache_pop(&worker->cache);
+	reap__stack_promise(&worker->cache);
 
 	REAP__SAN_DESCRIPTOR(context, reap__san_taken);
-	reap__san_plain_reuse(stack->lo, (size_t)(stack->top - stack->lo));
-	live = reap__live_of(stack);
-	live->entry = entry;
-	live->arg = arg;
-	live->home = worker;
-	memset(&live->young, 0, sizeof(live->young));
-	reap__san_plain_create(REAP__SAN(live), stack->lo, (size_t)(stack->top - stack->lo));
-	REAP_STORE_RELAXED(&stack->owner, context);	/* no order: a lookup is a snapshot */
+	context->fresh.entry = entry;
+	context->fresh.arg = arg;
+	reap_md_control(&context->control);
 	reap_completion_init(&context->done);
 	REAP_STORE_RELAXED(&context->flags, worker->birth);
-	context->live = live;
-	context->stack = stack;
+	context->live = &worker->fresh_live;
 	context->parent = parent;
 	context->next = NULL;
 	context->prev = NULL;
 	context->user = NULL;
-	REAP_STORE_RELAXED(&context->sp, reap_md_make(live, reap__entry));
+	REAP_STORE_RELAXED(&context->sp, REAP__FRESH);
+#ifndef REAP_MD_LAUNCH
+	(void)reap__bind(context);	/* the control words that it begins with are those of now */
+#endif
 	parent->kids++;
-	parent->live->young.private_kids++;
-	worker->bound++;
-	REAP__COUNT(worker->domain, worker, created);
+	REAP_STORE_RELAXED(&worker->count.created, created + 1);
 	/* Release: as in assemble(). */
-	REAP_STORE_RELEASE(&context->claim, REAP__CLAIM(worker->generation++, REAP__LIVE));
+	REAP_STORE_RELEASE(&context->claim, REAP__CLAIM(created + worker->generation, REAP__LIVE));
 	*out = context;
 	return true;
+}
+
+/* The context that is fresh gets the stack that it was promised, on its worker or while that stands still. */
+REAP__INLINE struct reap__live *
+reap__settle(struct reap_worker *worker, struct reap_context *context)
+{
+	struct reap__stack	*stack = reap__stack_fetch(&worker->cache);
+	struct reap__live	*live = reap__live_of(stack);
+
+	reap__san_plain_reuse(stack->lo, (size_t)(stack->top - stack->lo));
+	if (live->clean != worker || live->home != worker) {
+		live->home = live->clean = worker;
+		memset(&live->young, 0, sizeof(live->young));
+	}
+	reap__san_plain_create(REAP__SAN(live), stack->lo, (size_t)(stack->top - stack->lo));
+	REAP_STORE_RELAXED(&stack->owner, context);	/* no order: a lookup is a snapshot */
+	context->live = live;
+	context->stack = stack;
+	return live;
 }
 
 /* Whether a landing that finds this one dead has nothing uncommon to do. */
@@ -96,52 +109,95 @@ reap__lands_plainly(const struct reap_worker *worker, const struct reap_context 
 
 /* Whether the exit of the context that runs on the worker is plain, and its parent is there to be told. */
 REAP__INLINE bool
-reap__exits_plainly(const struct reap_context *context)
+reap__exits_plainly(const struct reap_context *context, uint32_t flags)
 {
-	return (reap__flags(context) & (REAP__PLAIN | REAP__KIN)) == REAP__PLAIN && context->kids == 0 &&
-	    context->live->young.listeners == NULL &&
+	return (flags & (REAP__PLAIN | REAP__KIN)) == REAP__PLAIN && context->kids == 0 &&
 	    (reap__flags(context->parent) & (REAP__KIN | REAP__EXITED | REAP__NO_ZOMBIES)) == 0;
 }
 
-/* Up to the final switch; returns the successor.  Parent and child are on this worker: nothing of this is atomic. */
-REAP__INLINE struct reap_context *
-reap__plain_exit(struct reap_worker *worker, struct reap_context *context, intptr_t status)
+/*
+ * Up to the choice of the successor.  Parent and child are on this worker: nothing of this is atomic.  True: somebody sleeps for
+ * it, on its completion, or on the parent's inbox and then in worker->told.
+ */
+REAP__INLINE bool
+reap__plain_exit(struct reap_worker *worker, struct reap_context *context, uint32_t flags, intptr_t status)
 {
-	struct reap_context	*parent = context->parent, *to;
-	struct reap_waiter	*sleeper = NULL;
+	struct reap_context	*parent = context->parent;
 	uint64_t		 claim = REAP_LOAD_RELAXED(&context->claim);
-	uint32_t		 flags = reap__flags(context) | REAP__EXITED;
+	bool			 awaited = true;
 
+	flags |= REAP__EXITED;
 	context->status = status;
-	worker->bound--;
-	REAP__COUNT(worker->domain, worker, exited);
+	reap__count_own(&worker->count.plain, 1);
 	if (REAP__CLAIM_STATE(claim) == REAP__LIVE) {
 		uintptr_t head = REAP_LOAD_RELAXED(&parent->inbox.head);
 
-		REAP_STORE_RELAXED(&context->claim, REAP__CLAIM(REAP__CLAIM_GENERATION(claim), REAP__ZOMBIE));
+		REAP_STORE_RELAXED(&context->claim, claim + (REAP__ZOMBIE - REAP__LIVE));
 		reap__inbox_append(&parent->inbox, context);
 		flags |= REAP__LISTED;
-		if (head & REAP__INBOX_WAITER) {
-			sleeper = (struct reap_waiter *)(head & ~REAP__INBOX_WAITER);
+		awaited = (head & REAP__INBOX_WAITER) != 0;
+		if (REAP_UNLIKELY(awaited)) {
+			worker->told.who[0] = (struct reap_waiter *)(head & ~REAP__INBOX_WAITER);
 			REAP_STORE_RELAXED(&parent->inbox.head, 0);
-			worker->told.who[0] = sleeper;
 		}
-	} else
-		sleeper = (struct reap_waiter *)REAP_LOAD_RELAXED(&context->done.reap__word);
-	to = worker->domain->host.next(worker);
-	if (to == NULL && sleeper != NULL && worker->domain->host.direct && (to = reap__follower(worker, sleeper)) != NULL) {
-		/* It would have been next anyhow: the landing need not ready it. */
-		worker->told.who[0] = NULL;
-		REAP_STORE_RELAXED(&context->done.reap__word, REAP__PENDING);
-		flags |= REAP__AWAITED;
-	} else if (to == NULL) {
-		to = worker->base;
-		REAP__COUNT(worker->domain, worker, based);
 	}
 	/* Release: as in die(). */
 	REAP_STORE_RELEASE(&context->flags, flags);
-	return to;
+	reap_slot_put(&worker->slot, &context->done);	/* aborts if full [3] */
+	return awaited;
 }
+
+/* Nothing is runnable; the completion of the context, for whom somebody sleeps, is in the slot.  To whom? */
+REAP__INLINE struct reap_context *
+reap__plain_follower(struct reap_worker *worker, struct reap_context *context)
+{
+	struct reap_waiter *sleeper = worker->told.who[0];
+
+	if (sleeper == NULL)
+		sleeper = (struct reap_waiter *)REAP_LOAD_RELAXED(&context->done.reap__word);
+	if (worker->domain->host.direct && sleeper->ready == reap__ready_sleeper) {
+		/* The parent, hence of this worker.  It would have been next anyhow: the landing need not ready it. */
+		worker->told.who[0] = NULL;
+		REAP_STORE_RELAXED(&context->done.reap__word, REAP__PENDING);
+		if (REAP__POLICY_OF(reap__flags(context)) != REAP_POLICY_SUCCESSOR)	/* to which it is all the same */
+			REAP_STORE_RELAXED(&context->flags, reap__flags(context) | REAP__AWAITED);
+		return ((struct reap__sleep *)sleeper)->context;
+	}
+	reap__count_own(&worker->count.based, 1);
+	return worker->base;
+}
+
+#if defined(REAP_MD_LAUNCH) && !REAP__SAN_ON
+/*
+ * Nobody sleeps for the dead one, whose stack goes to the successor, who is fresh: in the place of one that would have to be
+ * fetched while this one is put back.  The successor begins at the top; from then on nobody is on the part that is the dead
+ * one's [1].  Whether that is so:
+ */
+REAP__INLINE bool
+reap__hands_over(struct reap_worker *worker, const struct reap_context *context, const struct reap_context *to)
+{
+	return reap__fresh(to) && to->live == &worker->fresh_live && worker->cache.count < worker->cache.batch &&
+	    (reap__flags(context) & REAP__THINS) != 0;
+}
+
+REAP__INLINE _Noreturn void
+reap__hand_over(struct reap_worker *worker, struct reap_context *context, struct reap_context *to)
+{
+	struct reap__live	*live = context->live;
+	struct reap__stack	*stack = context->stack;
+
+	context->live = NULL;
+	context->stack = NULL;
+	to->live = live;
+	to->stack = stack;
+	REAP_STORE_RELAXED(&stack->owner, to);	/* no order: a lookup is a snapshot */
+	reap__stack_unpromise(&worker->cache);
+	reap__count_own(&worker->count.ledger[REAP_PAYER_SUCCESSOR].stacks, 1);
+	worker->current = to;
+	REAP_STORE_RELAXED(&to->sp, NULL);
+	reap_md_launch(live, worker, &to->control);
+}
+#endif
 
 /* The plain dead one is off the CPU.  Its waiter slept on its completion, or its heir on its own inbox: not both. */
 REAP__INLINE void
@@ -160,7 +216,7 @@ reap__plain_landing(struct reap_worker *worker, struct reap_context *context)
 		context->live = NULL;
 		context->stack = NULL;
 		reap__stack_cache_push(&worker->cache, stack);
-		REAP__COUNT(worker->domain, worker, ledger[REAP_PAYER_SUCCESSOR].stacks);
+		reap__count_own(&worker->count.ledger[REAP_PAYER_SUCCESSOR].stacks, 1);
 	}
 	/* Release: pairs with reap_completion_posted(). */
 	REAP_STORE_RELEASE(&context->done.reap__word, REAP__POSTED);
@@ -181,7 +237,10 @@ reap__sleeps_plainly(const struct reap_context *self, const struct reap_context 
 	    child->live->young.claimed == NULL;
 }
 
-/* Claims the child and arms its completion, as reap__to_sleep() does; returns the successor. */
+/*
+ * Claims the child and arms its completion, as reap__to_sleep() does, but for what only reap__sleeps_on() and the like would read;
+ * returns the successor.
+ */
 REAP__INLINE struct reap_context *
 reap__plain_sleep(struct reap_worker *worker, struct reap_context *self, struct reap_context *child,
     struct reap_result *result)
@@ -190,20 +249,33 @@ reap__plain_sleep(struct reap_worker *worker, struct reap_context *self, struct 
 
 	reap__slot_must_be_empty(worker);
 	REAP_STORE_RELAXED(&child->prev, self);
-	REAP_STORE_RELAXED(&child->claim,
-	    REAP__CLAIM(REAP__CLAIM_GENERATION(REAP_LOAD_RELAXED(&child->claim)), REAP__CLAIMED));
-	live->young.claimed = live->target = child;
-	live->young.how = 0;
+	REAP_STORE_RELAXED(&child->claim, REAP_LOAD_RELAXED(&child->claim) + (REAP__CLAIMED - REAP__LIVE));
+	live->young.claimed = child;
 	live->result = result;
-	live->young.sleep = &live->waits;
 	live->waits.waiter.ready = reap__ready_sleeper;
 	live->waits.context = self;
-	live->waits.done = &child->done;
-	live->waits.whose = child;
-	live->waits.error = 0;
 	REAP_STORE_RELAXED(&child->done.reap__word, (uintptr_t)&live->waits.waiter);
-	REAP__COUNT(worker->domain, worker, barrier);
+	reap__count_own(&worker->count.barrier, 1);
 	return reap__successor(worker);
+}
+
+/* Leaves in a plain sleep. */
+REAP__INLINE int
+reap__leave_plainly(struct reap_worker *worker, struct reap_context *to, int (*after)(struct reap_worker *, void *), void *arg)
+{
+#if defined(REAP_MD_LAUNCH) && !REAP__SAN_ON
+	struct reap_context *from = worker->current;
+
+	if (reap__fresh(to) && REAP_LIKELY(to->live == &worker->fresh_live)) {
+		struct reap__live *live = reap__settle(worker, to);
+
+		worker->current = to;
+		REAP_STORE_RELAXED(&to->sp, NULL);
+		REAP__COUNT(worker->domain, worker, switches);
+		return reap_md_leave_launch(&from->sp, live, worker, after, arg, &to->control);
+	}
+#endif
+	return reap__leave(worker, to, after, arg);
 }
 
 /* Whether the child of the running context, which it has claimed or finds on its list, is off the CPU and plain. */
@@ -214,46 +286,52 @@ reap__collects_plainly(const struct reap_context *child)
 	    reap_completion_posted(&child->done);
 }
 
+/* The same, and it is on the list. */
+REAP__INLINE bool
+reap__collects_listed(const struct reap_context *child)
+{
+	return (reap__flags(child) & (REAP__PLAIN | REAP__KIN | REAP__LISTED)) == (REAP__PLAIN | REAP__LISTED) && child->kids == 0 &&
+	    reap_completion_posted(&child->done);
+}
+
 /* What is seldom done at a collect, at its end; so that nobody else saves registers for it.  stack: to be put, or NULL. */
 int	reap__plain_collect_rest(struct reap_worker *worker, struct reap__stack *stack);
 
+/* listed: it is on the list.  Of what is to be told, and of its stack, the caller of the first half knows whether there is any. */
 REAP__INLINE int
 reap__plain_collect(struct reap_worker *worker, struct reap_context *parent, struct reap_context *child,
-    struct reap_result *result)
+    struct reap_result *result, bool listed)
 {
 	struct reap__stack_cache *cache = &worker->cache;
 	struct reap__stack	*stack = child->stack;
-	bool			 rest = worker->limited;
 
 	if (result != NULL)
 		*result = (struct reap_result){
 			.handle = { (uintptr_t)child, REAP__CLAIM_GENERATION(REAP_LOAD_RELAXED(&child->claim)) },
 			.status = child->status, .user = child->user,
 		};
-	if (reap__flags(child) & REAP__LISTED)
+	if (listed)
 		reap__inbox_unlink(&parent->inbox, child);
 	parent->kids--;
-	parent->live->young.private_kids--;
+	reap__count_own(&worker->count.ledger[REAP_PAYER_PARENT].contexts, 1);
+	REAP_STORE_RELAXED(&child->flags, 0);	/* clean */
+	REAP_STORE_RELAXED(&child->claim, 0);	/* FREE, as in reap__descriptor_free() */
 	if (stack != NULL) {
 		reap__san_plain_destroy(REAP__SAN(child->live));
 		reap__san_nobodys(stack->lo, (size_t)(stack->top - stack->lo));
 		child->live = NULL;
 		child->stack = NULL;
-		REAP__COUNT(worker->domain, worker, ledger[REAP_PAYER_PARENT].stacks);
+		reap__count_own(&worker->count.ledger[REAP_PAYER_PARENT].stacks, 1);
 		if (REAP_LIKELY(reap__stack_puts_warm(cache->depot, cache))) {
 			reap__stack_cache_push(cache, stack);
 			stack = NULL;
-		} else
-			rest = true;
-	} else if (REAP_UNLIKELY(reap__stack_unsettled(cache->depot)))
-		rest = true;
-	REAP__COUNT(worker->domain, worker, ledger[REAP_PAYER_PARENT].contexts);
-	REAP_STORE_RELAXED(&child->flags, 0);	/* clean */
-	REAP_STORE_RELAXED(&child->claim, 0);	/* FREE, as in reap__descriptor_free() */
+		}
+	}
 	REAP__SAN_DESCRIPTOR(child, reap__san_nobodys);
 	child->next = worker->descriptors;
 	worker->descriptors = child;
-	if (REAP_UNLIKELY(rest | (++worker->ndescriptors > REAP__DESCRIPTORS_KEPT)))
+	if (REAP_UNLIKELY(++worker->ndescriptors > REAP__DESCRIPTORS_KEPT) || REAP_UNLIKELY(stack != NULL) ||
+	    REAP_UNLIKELY(cache->spilled) || REAP_UNLIKELY(worker->limited))
 		return reap__plain_collect_rest(worker, stack);
 	return 0;
 }

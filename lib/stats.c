@@ -49,6 +49,8 @@ reap_domain_stats(struct reap_domain *domain, struct reap_stats *out)
 	pthread_mutex_unlock(&domain->lock);
 	reap__depot_stats(&domain->depot, &stacks);
 
+	count.exited += count.plain;
+	count.switches += count.plain;
 	for (int i = 0; i < REAP_PAYERS; i++)
 		reaped += count.ledger[i].contexts;
 

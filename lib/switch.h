@@ -18,6 +18,15 @@ _Noreturn void	reap__refuse(const struct reap_context *to);
 void		reap__depart_hooks(struct reap_worker *, struct reap_context *from, struct reap_context *to);
 
 /* What a switch does before it leaves: the new current is known on every path before anything else can ask for it. */
+REAP__INLINE void
+reap__depart_home(struct reap_worker *worker, struct reap_context *to)
+{
+	if ((to->flags & (REAP__PINNED | REAP__BOUND)) != 0 && REAP_UNLIKELY(to->live->home != worker))
+		reap_misuse("pinned", "a switch to a context that belongs to another worker, and was not shared");
+	REAP_STORE_RELAXED(&to->sp, NULL);	/* no order: a peek is a snapshot */
+	worker->current = to;
+}
+
 REAP__INLINE void *
 reap__depart(struct reap_worker *worker, struct reap_context *from, struct reap_context *to)
 {
@@ -25,14 +34,19 @@ reap__depart(struct reap_worker *worker, struct reap_context *from, struct reap_
 
 	if (REAP_UNLIKELY(sp == NULL))
 		reap__refuse(to);
-	if ((to->flags & (REAP__PINNED | REAP__BASE | REAP__BOUND)) != 0 && REAP_UNLIKELY(to->live->home != worker))
-		reap_misuse("pinned", "a switch to a context that belongs to another worker, and was not shared");
 	if (REAP_UNLIKELY(worker->hooks != 0))
 		reap__depart_hooks(worker, from, to);
-	REAP_STORE_RELAXED(&to->sp, NULL);	/* no order: a peek is a snapshot */
-	worker->current = to;
-	REAP__COUNT(worker->domain, worker, switches);
+	if (sp == REAP__FRESH)
+		sp = reap__bind(to);
+	reap__depart_home(worker, to);
 	return sp;
+}
+
+/* Whether there is more to it than to switch: a hook, a stack to be found, an error. */
+REAP__INLINE bool
+reap__departs_plainly(const struct reap_worker *worker, const struct reap_context *to)
+{
+	return (uintptr_t)to->sp > (uintptr_t)REAP__FRESH && worker->hooks == 0;
 }
 
 REAP__INLINE struct reap_worker *
@@ -41,6 +55,7 @@ reap__switch(struct reap_worker *worker, struct reap_context *to)
 	struct reap_context	*from = worker->current;
 	void			*sp = reap__depart(worker, from, to);
 
+	REAP__COUNT(worker->domain, worker, switches);
 	reap__san_before_switch(REAP__SAN(from->live), REAP__SAN(to->live), false);
 	worker = reap_md_swap(&from->sp, sp, worker);
 	reap__landed(worker);
@@ -53,11 +68,23 @@ reap__switch(struct reap_worker *worker, struct reap_context *to)
  */
 #if defined(REAP_MD_TAIL) && !REAP__SAN_WATCHES_SWITCH
 REAP__INLINE struct reap_worker *
+reap__switch_plainly(struct reap_worker *worker, struct reap_context *to)
+{
+	struct reap_context	*from = worker->current;
+	void			*sp = to->sp;
+
+	reap__depart_home(worker, to);
+	REAP__COUNT(worker->domain, worker, switches);
+	return reap_md_switch(&from->sp, sp, worker);
+}
+
+REAP__INLINE struct reap_worker *
 reap__switch_last(struct reap_worker *worker, struct reap_context *to)
 {
 	struct reap_context	*from = worker->current;
 	void			*sp = reap__depart(worker, from, to);
 
+	REAP__COUNT(worker->domain, worker, switches);
 	return reap_md_switch(&from->sp, sp, worker);
 }
 
@@ -68,9 +95,16 @@ reap__leave(struct reap_worker *worker, struct reap_context *to, int (*after)(st
 	struct reap_context	*from = worker->current;
 	void			*sp = reap__depart(worker, from, to);
 
+	REAP__COUNT(worker->domain, worker, switches);
 	return reap_md_leave(&from->sp, sp, worker, after, arg);
 }
 #else
+REAP__INLINE struct reap_worker *
+reap__switch_plainly(struct reap_worker *worker, struct reap_context *to)
+{
+	return reap__switch(worker, to);
+}
+
 REAP__INLINE struct reap_worker *
 reap__switch_last(struct reap_worker *worker, struct reap_context *to)
 {
@@ -83,6 +117,7 @@ reap__leave(struct reap_worker *worker, struct reap_context *to, int (*after)(st
 	struct reap_context	*from = worker->current;
 	void			*sp = reap__depart(worker, from, to);
 
+	REAP__COUNT(worker->domain, worker, switches);
 	reap__san_before_switch(REAP__SAN(from->live), REAP__SAN(to->live), false);
 	return after(reap_md_swap(&from->sp, sp, worker), arg);
 }
@@ -95,6 +130,23 @@ reap__jump(struct reap_worker *worker, struct reap_context *to)
 	struct reap_context	*from = worker->current;
 	void			*sp = reap__depart(worker, from, to);
 
+	REAP__COUNT(worker->domain, worker, switches);
+	reap__san_before_switch(REAP__SAN(from->live), REAP__SAN(to->live), true);
+	reap_md_jump(sp, worker);
+}
+
+/* worker.c: the same, by who is plain; so that nobody else saves registers for it. */
+_Noreturn void	reap__jump_cold(struct reap_worker *worker, struct reap_context *to) __attribute__((visibility("hidden")));
+
+REAP__INLINE _Noreturn void
+reap__jump_plainly(struct reap_worker *worker, struct reap_context *to)
+{
+	struct reap_context	*from = worker->current;
+	void			*sp = to->sp;
+
+	if (REAP_UNLIKELY(!reap__departs_plainly(worker, to)))
+		reap__jump_cold(worker, to);
+	reap__depart_home(worker, to);
 	reap__san_before_switch(REAP__SAN(from->live), REAP__SAN(to->live), true);
 	reap_md_jump(sp, worker);
 }

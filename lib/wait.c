@@ -147,7 +147,7 @@ finish(struct reap_worker *worker, struct reap_context *context, struct reap_con
 		return 0;
 	}
 	if (REAP_LIKELY(parent && reap__collects_plainly(context)))
-		return reap__plain_collect(worker, self, context, result);
+		return reap__plain_collect(worker, self, context, result, (reap__flags(context) & REAP__LISTED) != 0);
 	reap__collect(worker, context, self, parent ? REAP_PAYER_PARENT : REAP_PAYER_JOINER, result);
 	return 0;
 }
@@ -163,7 +163,7 @@ awake(struct reap_context *self)
 	while (REAP_UNLIKELY(!reap_completion_posted(live->waits.done)) && live->waits.error != -EBUSY)
 		reap__park_sleeper(reap_worker_self(), &live->waits);
 	live->young.claimed = NULL;
-	return finish(reap_worker_self(), live->target, self, live->young.how, live->result,
+	return finish(reap_worker_self(), live->target, self, live->how, live->result,
 	    reap_completion_posted(live->waits.done) ? 0 : -EBUSY);
 }
 
@@ -174,18 +174,37 @@ woken(struct reap_worker *worker, void *arg)
 	return awake(arg);
 }
 
+static __attribute__((noinline)) int
+woken_after_all(struct reap_worker *worker, struct reap_context *self)
+{
+	struct reap__live *live = self->live;
+
+	reap__landed(worker);
+	live->target = live->young.claimed;
+	live->how = 0;
+	live->waits.done = &live->target->done;
+	live->waits.whose = live->target;
+	live->waits.error = 0;
+	return awake(self);
+}
+
 static int
 plainly_woken(struct reap_worker *worker, void *arg)
 {
-	struct reap_context	*self = arg;
-	struct reap__live	*live = self->live;
+	struct reap_context	*self = arg, *child = self->live->young.claimed;
 
-	reap__landed(worker);
-	if (REAP_UNLIKELY(!reap__collects_plainly(live->target)))
-		return awake(self);	/* named, or a parent itself, meanwhile */
-	live->young.claimed = NULL;
-	live->young.sleep = NULL;
-	return reap__plain_collect(worker, self, live->target, live->result);
+	if (worker->slot.reap__prev == (uintptr_t)&child->done &&
+	    (reap__flags(child) & (REAP__PLAIN | REAP__AWAITED)) == (REAP__PLAIN | REAP__AWAITED)) {
+		/* The landing: straight from the child that we slept for, which is ours whole.  Release: pairs with
+		 * reap_completion_posted(). */
+		worker->slot.reap__prev = 0;
+		REAP_STORE_RELEASE(&child->done.reap__word, REAP__POSTED);
+	} else if (worker->slot.reap__prev != 0)
+		reap__land(worker);
+	if (REAP_UNLIKELY(!reap__collects_plainly(child)))
+		return woken_after_all(worker, self);	/* named, or a parent itself, meanwhile */
+	self->live->young.claimed = NULL;
+	return reap__plain_collect(worker, self, child, self->live->result, false);	/* claimed alive */
 }
 
 /* Claimed: meet the barrier, then collect.  To be called last: a context that sleeps comes back in woken(). */
@@ -219,7 +238,7 @@ barrier(struct reap_worker *worker, struct reap_context *context, struct reap_co
 	live = self->live;
 	live->young.claimed = context;	/* While it lives; once it is dead the field links it into a list. */
 	live->target = context;
-	live->young.how = flags;
+	live->how = flags;
 	live->result = result;
 	live->waits.done = &context->done;
 	live->waits.whose = context;
@@ -262,19 +281,30 @@ wait_cold(struct reap_context *child, unsigned flags, struct reap_result *result
 	return barrier(worker, child, self, flags, result);
 }
 
+/* The parent claims the child that lives, and sleeps. */
+static __attribute__((noinline)) int
+wait_plainly(struct reap_worker *worker, struct reap_context *self, struct reap_context *child, struct reap_result *result)
+{
+	struct reap_context *to = reap__plain_sleep(worker, self, child, result);
+
+	return reap__leave_plainly(worker, to, plainly_woken, worker->current);
+}
+
 int
 reap_wait(struct reap_context *child, unsigned flags, struct reap_result *result)
 {
-	struct reap_worker *worker = reap__here;
+	struct reap_worker	*worker = reap__here;
+	struct reap_context	*self;
 
-	if (REAP_LIKELY(worker != NULL && child != NULL && flags == 0 && child->parent == worker->current)) {
-		if (reap__flags(child) & REAP__LISTED) {
-			if (REAP_LIKELY(reap__collects_plainly(child)))
-				return reap__plain_collect(worker, worker->current, child, result);
-		} else if (REAP_LIKELY(reap__sleeps_plainly(worker->current, child)))
-			return reap__leave(worker, reap__plain_sleep(worker, worker->current, child, result), plainly_woken,
-			    worker->current);
-	}
+	if (REAP_UNLIKELY(worker == NULL) || REAP_UNLIKELY(child == NULL) || REAP_UNLIKELY(flags != 0))
+		return wait_cold(child, flags, result);
+	self = worker->current;
+	if (REAP_UNLIKELY(child->parent != self))
+		return wait_cold(child, flags, result);
+	if (REAP_LIKELY(reap__collects_listed(child)))
+		return reap__plain_collect(worker, self, child, result, true);
+	if (REAP_LIKELY(reap__sleeps_plainly(self, child)))
+		return wait_plainly(worker, self, child, result);
 	return wait_cold(child, flags, result);
 }
 
@@ -394,7 +424,7 @@ any_woken(struct reap_worker *worker, void *arg)
 		reap__park_sleeper(worker, &live->waits);
 		worker = reap_worker_self();
 	}
-	return error != 0 ? error : barrier(worker, child, self, live->young.how, live->result);
+	return error != 0 ? error : barrier(worker, child, self, live->how, live->result);
 }
 
 int
@@ -412,12 +442,12 @@ reap_wait_any(unsigned flags, struct reap_result *result)
 	self = worker->current;
 	child = self->inbox.corpses;
 	if (REAP_LIKELY(child != NULL && (flags & REAP_PEEK) == 0 && REAP_LOAD_RELAXED(&self->inbox.head) == 0 &&
-	    reap__collects_plainly(child)))
-		return reap__plain_collect(worker, self, child, result);
+	    reap__collects_listed(child)))
+		return reap__plain_collect(worker, self, child, result, true);
 	while ((error = look(worker, self, (flags & REAP_NOHANG) != 0, &child)) == -EAGAIN && (flags & REAP_NOHANG) == 0) {
 		if (REAP_LIKELY((self->flags & REAP__BASE) == 0 && worker->domain->hosted)) {
 			live = self->live;
-			live->young.how = flags;
+			live->how = flags;
 			live->result = result;
 			live->waits.done = NULL;
 			live->waits.whose = NULL;

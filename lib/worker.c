@@ -20,6 +20,13 @@ reap__refuse(const struct reap_context *to)
 
 _Thread_local struct reap_worker *reap__here;
 
+_Noreturn __attribute__((noinline)) void
+reap__jump_cold(struct reap_worker *worker, struct reap_context *to)
+{
+	worker->count.switches--;	/* an exit of this kind is counted as such */
+	reap__jump(worker, to);
+}
+
 /*
  * Never inlined, and opaque to the optimiser: a caller that kept the address of `reap__here', or its value, across a switch would
  * find the worker it came from [8].
@@ -89,9 +96,9 @@ struct reap_worker *
 reap_switch(struct reap_worker *worker, struct reap_context *to)
 {
 	/* Told apart here, so that the usual case has no register to save for a call. */
-	if (REAP_UNLIKELY(worker->slot.reap__prev != 0 || to->sp == NULL || worker->hooks != 0))
+	if (REAP_UNLIKELY(worker->slot.reap__prev != 0 || !reap__departs_plainly(worker, to)))
 		return switch_cold(worker, to);
-	return reap__switch_last(worker, to);
+	return reap__switch_plainly(worker, to);
 }
 
 struct reap_worker *
@@ -139,15 +146,17 @@ reap_worker_start(struct reap_domain *domain, void *user, struct reap_worker **o
 		free(worker);
 		return -ENOMEM;
 	}
-	generation = reap__context_init(domain, worker, base, REAP__BASE | REAP__SHARED);
+	generation = reap__context_init(domain, worker, base, REAP__BASE | REAP__BOUND | REAP__SHARED);
 	base->live = &worker->base_live;
 	base->live->home = worker;
+	worker->fresh_live.home = worker;
 	reap__san_base_init(REAP__SAN(base->live));
 	worker->base = worker->current = base;
 	worker->hooks = (domain->host.on_switch != NULL ? REAP__HOOK_ON : 0) |
 	    (domain->host.after_switch != NULL ? REAP__HOOK_AFTER : 0) | (domain->usage ? REAP__HOOK_USAGE : 0);
 	worker->birth = reap__plain_birth(domain);
 	worker->limited = domain->limit != 0;
+	worker->breeds = !worker->limited && worker->birth != 0;
 	if (domain->usage)
 		worker->slice = domain->clock(domain->clock_arg);
 	/* Nobody can wait for it: it ends with its worker.  Release: pairs with the acquire of whoever tries. */
@@ -172,7 +181,7 @@ reap_worker_stop(struct reap_worker *worker)
 	if (worker != reap_worker_self() || worker->current != base)
 		reap_misuse("stop-from-base", "reap_worker_stop() from a context, or from another thread");
 	/* Relaxed: only contexts pinned here are counted, and only this worker makes them. */
-	if (worker->bound != 0 || REAP_LOAD_RELAXED(&worker->pinned) != 0)
+	if (reap__bound(worker) != 0 || REAP_LOAD_RELAXED(&worker->pinned) != 0)
 		return -EBUSY;
 	reap__slot_must_be_empty(worker);	/* the base context landed when it came back [9] */
 	reap__disinherit(worker, base);

@@ -28,10 +28,11 @@
 
 /*
  * Counters of one worker, written by it alone; of the domain: of those who are no worker, by atomic addition.  What follows from
- * others is not counted: who was reaped (the ledger), who went straight to a successor, who was posted.
+ * others is not counted: who was reaped (the ledger), who went straight to a successor, who was posted.  `plain' are exits, each of
+ * them a switch, that are in neither `exited' nor `switches'.
  */
 struct reap__counters {
-	uint64_t created, exited, destroyed, based, threaded, switches, barrier, orphans, detached, limit_hits, recalls;
+	uint64_t created, exited, plain, destroyed, based, threaded, switches, barrier, orphans, detached, limit_hits, recalls;
 	struct reap_ledger ledger[REAP_PAYERS];
 };
 
@@ -43,18 +44,23 @@ struct reap_worker {
 	struct reap_domain	*domain;		/* constant */
 	struct reap_context	*base;			/* constant */
 	bool			 limited;		/* the domain has a limit; constant */
+	bool			 breeds;		/* `birth', and no limit to be asked first; constant */
 	uint32_t		 credits;		/* of that limit; itself, and who recalls them */
-	uint32_t		 bound;			/* live contexts that no other worker may run for now; itself only */
 	unsigned		 ndescriptors;
 	struct reap_context	*descriptors;		/* free ones, last in first out; itself only */
-	uint64_t		 generation, generations; /* next, and end of this worker's block; itself only */
+	/* The next generation is `created' and this; itself only. */
+	uint64_t		 generation;
+	uint64_t		 block;			/* what `created' will be when this worker's generations are used up; itself only */
 	struct reap__stack_cache cache;
 	struct reap__told	 told;			/* woken by the exit that is in the slot, readied after its post; else empty */
 	uint64_t		 slice;			/* usage: when `current' got the CPU */
 	uint32_t		 pinned;		/* live contexts pinned here; itself only */
+	/* Created here, less exited here, less this: the live contexts that no other worker may run for now; itself only. */
+	uint64_t		 loose;
 	struct reap__counters	 count;
 	void			*user;			/* constant */
 	struct reap__live	 base_live;
+	struct reap__live	 fresh_live;		/* of all who are fresh, which is a home and no more; constant */
 	struct reap_worker	*next;			/* the domain's workers; under its lock */
 	bool			 ending;		/* its thread ends, and has asked once; itself only */
 };
@@ -103,6 +109,13 @@ struct reap_domain {
 	struct reap_context	*returned;	/* free ones that exits gave back; anybody pushes, who holds the lock takes all */
 	struct reap__counters	 count;		/* of stopped workers, and of threads that are none */
 };
+
+/* Live contexts that only this worker may run for now. */
+static inline uint64_t
+reap__bound(const struct reap_worker *worker)
+{
+	return worker->count.created - worker->count.exited - worker->count.plain - worker->loose;
+}
 
 /* To a counter that nobody else writes, but others read: one instruction where there is one that cannot be torn. */
 static inline void
@@ -185,6 +198,18 @@ reap__descriptor_free(struct reap_domain *domain, struct reap_worker *worker, st
 {
 	if (REAP_UNLIKELY(context->flags & REAP__SUB_ADOPTED))
 		reap__adopter_unref(context->adopter);
+	/* Clean, see plain.h.  Nobody adds to references that have come to 0. */
+	context->sp = NULL;
+	REAP_STORE_RELAXED(&context->flags, 0);
+	context->kids = 0;
+	context->live = NULL;
+	context->stack = NULL;
+	REAP_STORE_RELAXED(&context->inbox.head, 0);
+	context->inbox.corpses = NULL;
+	context->adopter = NULL;
+	context->off_cpu = NULL;
+	if (REAP__REFS(REAP_LOAD_RELAXED(&context->refs)) == 0)
+		REAP_STORE_RELEASE(&context->refs, REAP__REFS_ALIVE);	/* pairs with the acquire in refer() */
 	/* FREE, with no generation: a stale handle finds nothing that it could match [12]. */
 	REAP_STORE_RELAXED(&context->claim, 0);
 	REAP__SAN_DESCRIPTOR(context, reap__san_nobodys);

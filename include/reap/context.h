@@ -201,7 +201,8 @@ REAP_API struct reap_context	**reap_context_link(struct reap_context *context);
  *   ownership  None.
  *   ordering   None.
  *   cost       A few loads.
- *   returns    0 and lo <= sp < hi; a running context has sp == NULL; -ENOENT: a thin zombie, or a base context.
+ *   returns    0 and lo <= sp < hi; a running context has sp == NULL; -ENOENT: a thin zombie, or a base context.  A context in
+ *              REAP_STATE_NEW may have no stack yet: then the bounds are those of what it will be started with.
  */
 REAP_API int	reap_context_stack(const struct reap_context *context, const void **lo, const void **sp, const void **hi);
 

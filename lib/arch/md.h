@@ -23,7 +23,7 @@
 
 #if defined(__x86_64__) && !defined(REAP_MD_UCONTEXT)
 #define REAP_MD_TAIL			/* reap_md_switch(), reap_md_leave() */
-#define REAP_MD_MAKE			/* reap_md_make() is inline */
+#define REAP_MD_LAUNCH			/* reap_md_control(), reap_md_make_with(), reap_md_launch() */
 #include "arch/x86_64/frame.h"
 #endif
 
@@ -32,8 +32,38 @@
  * entry(pass) on it, with the ABI's alignment, a bottom frame that ends every unwinder, and default FP control words as
  * the calling thread has them now.  entry must not return: a trap stands behind it.  Writes only below `top'.
  */
-#ifndef REAP_MD_MAKE
+#ifndef REAP_MD_LAUNCH
 void	*reap_md_make(void *top, void (*entry)(void *pass));
+#endif
+
+struct reap_worker;
+
+/*
+ * The same in two steps, for who may be given a stack long after it was made: the first keeps the control words that are in
+ * force, the second takes them.  Where REAP_MD_LAUNCH is not defined they are kept nowhere, and both steps are to be one.
+ *
+ * Or no frame is made at all, and it is reap__entry_fresh(worker) that is called at `top':
+ *
+ *	reap_md_launch		leaves the current stack for good, as reap_md_jump() does; `top' may be of that very stack
+ *	reap_md_leave_launch	as reap_md_leave()
+ */
+#ifdef REAP_MD_LAUNCH
+_Noreturn void		 reap_md_launch(void *top, struct reap_worker *worker, const uint64_t *control);
+int			 reap_md_leave_launch(void **save, void *top, struct reap_worker *worker,
+			    int (*after)(struct reap_worker *worker, void *arg), void *arg, const uint64_t *control);
+#else
+static inline void
+reap_md_control(uint64_t *control)
+{
+	(void)control;
+}
+
+static inline void *
+reap_md_make_with(void *top, void (*entry)(void *pass), const uint64_t *control)
+{
+	(void)control;
+	return reap_md_make(top, entry);
+}
 #endif
 
 /* Save the caller's callee-saved state on its stack, store its sp in *save, go to `to' and hand `pass' over there. */

@@ -12,6 +12,50 @@
 #include "stack/size.h"
 #include "stack/slab.h"
 
+/* Cut a list after its first n; returns the rest. */
+static struct reap__stack *
+cut(struct reap__stack **list, uint32_t n)
+{
+	struct reap__stack *rest;
+
+	while (n-- != 0)
+		list = &(*list)->next;
+	rest = *list;
+	*list = NULL;
+	return rest;
+}
+
+/* The first n, not 0, leave the list; n are in it, or in what is owed. */
+static struct reap__stack *
+unload(struct reap__stack_cache *cache, uint32_t n)
+{
+	struct reap__stack *first, **link = &cache->list;
+
+	for (;; link = &(*link)->next) {
+		if (*link == NULL) {
+			*link = cache->owed;
+			cache->owed = (*link)->batch;
+		}
+		if (--n == 0)
+			break;
+	}
+	first = cache->list;
+	cache->list = cut(&(*link)->next, 0);
+	return first;
+}
+
+/* All of the list is promised, and there is another one to take from. */
+static void
+renew(struct reap__stack_cache *cache, struct reap__stack *list, uint32_t count)
+{
+	if (cache->list != NULL) {
+		cache->list->batch = cache->owed;
+		cache->owed = cache->list;
+	}
+	cache->list = list;
+	REAP_STORE_RELAXED(&cache->count, count);		/* no order: statistics */
+}
+
 void
 reap__stack_cache_init(struct reap__stack_cache *cache, struct reap__depot *depot)
 {
@@ -40,9 +84,10 @@ reap__stack_cache_fini(struct reap__stack_cache *cache)
 	depot->hits += cache->hits;
 	if (cache->spare != NULL)
 		reap__depot_add_batch(depot, cache->spare, cache->nspare);
-	if (cache->list != NULL)
-		reap__depot_add_batch(depot, cache->list, cache->count);
-	cache->list = cache->spare = NULL;
+	/* Whom a stack is promised to has not run, and keeps its worker from stopping: what is counted is all there is. */
+	if (cache->count != 0)
+		reap__depot_add_batch(depot, unload(cache, cache->count), cache->count);
+	cache->spare = NULL;
 	REAP_STORE_RELAXED(&cache->count, 0);	/* no order: statistics */
 	REAP_STORE_RELAXED(&cache->nspare, 0);	/* no order: statistics */
 	reap__depot_receive(depot);
@@ -54,11 +99,12 @@ reap__stack_cache_fini(struct reap__stack_cache *cache)
 void
 reap__stack_spill(struct reap__stack_cache *cache)
 {
-	if (cache->spare != NULL)
+	if (cache->spare != NULL) {
 		reap__depot_push(cache->depot, cache->spare, cache->nspare);
-	cache->spare = cache->list;
+		cache->spilled = true;
+	}
+	cache->spare = unload(cache, cache->count);
 	REAP_STORE_RELAXED(&cache->nspare, cache->count);	/* no order: statistics */
-	cache->list = NULL;
 	/* Those that nobody needed lay deepest, most of them in the batch that went.  floor + nspare stays the least. */
 	cache->floor = (cache->floor > 0 ? cache->floor : 0) - (int32_t)cache->count;
 	REAP_STORE_RELAXED(&cache->count, 0);			/* no order: statistics */
@@ -67,29 +113,16 @@ reap__stack_spill(struct reap__stack_cache *cache)
 static struct reap__stack *
 take(struct reap__stack_cache *cache)
 {
-	if (cache->list == NULL) {
+	if (cache->count == 0) {
 		if (cache->spare == NULL)
 			return NULL;
-		cache->list = cache->spare;
-		REAP_STORE_RELAXED(&cache->count, cache->nspare);	/* no order: statistics */
+		renew(cache, cache->spare, cache->nspare);
 		cache->floor += (int32_t)cache->nspare;
 		cache->spare = NULL;
 		REAP_STORE_RELAXED(&cache->nspare, 0);			/* no order: statistics */
 	}
-	return reap__stack_cache_pop(cache);
-}
-
-/* Cut a list after its first n; returns the rest. */
-static struct reap__stack *
-cut(struct reap__stack **list, uint32_t n)
-{
-	struct reap__stack *rest;
-
-	while (n-- != 0)
-		list = &(*list)->next;
-	rest = *list;
-	*list = NULL;
-	return rest;
+	reap__stack_promise(cache);
+	return reap__stack_fetch(cache);
 }
 
 size_t
@@ -101,7 +134,16 @@ reap__cache_release(struct reap__stack_cache *cache, uint32_t keep)
 	struct reap__slab_round round;
 	int i;
 
-	rest[0] = cut(&cache->list, from_list);
+	/* Of the list, the longest unused go; as far as they are not among those that the promised may be given. */
+	rest[0] = cache->count > from_list ? unload(cache, cache->count) : NULL;
+	if (rest[0] != NULL && from_list != 0) {
+		struct reap__stack *kept = rest[0], **end = &cache->list;
+
+		rest[0] = cut(&kept, from_list);
+		while (*end != NULL)
+			end = &(*end)->next;
+		*end = kept;
+	}
 	rest[1] = cut(&cache->spare, from_spare);
 	REAP_STORE_RELAXED(&cache->count, from_list);	/* no order: statistics */
 	REAP_STORE_RELAXED(&cache->nspare, from_spare);	/* no order: statistics */
@@ -125,7 +167,7 @@ reap__cache_obey(struct reap__stack_cache *cache)
 	cache->seen = epoch;
 	if ((depot->flags & REAP_STACK_SCRUB) == 0)
 		cache->epoch = epoch;
-	if (cache->list == NULL && cache->spare == NULL)
+	if (cache->count == 0 && cache->spare == NULL)
 		return;
 	reap__depot_lock(depot);
 	(void)reap__cache_release(cache, 0);
@@ -159,8 +201,7 @@ get_shared(struct reap__depot *depot, struct reap__stack_cache *cache, struct re
 	reap__depot_receive(depot);
 	if ((s = to_cache ? reap__depot_pop_batch(depot) : reap__depot_pop(depot, class)) != NULL) {
 		if (to_cache) {
-			cache->list = s->next;
-			REAP_STORE_RELAXED(&cache->count, s->count - 1);	/* no order: statistics */
+			renew(cache, s->next, s->count - 1);
 			cache->floor = 0;
 		}
 		depot->depot_hits++;

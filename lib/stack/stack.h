@@ -63,12 +63,14 @@ enum reap__stack_bar {			/* in quarantine, what makes a late touch fault */
 
 /* One per worker.  Only its owner touches it, but for the counters, which the statistics read. */
 struct reap__stack_cache {
-	struct reap__stack *list;	/* the current batch, newest first */
-	uint32_t	 count;		/* stacks in it; relaxed, statistics read it */
+	struct reap__stack *list;	/* the current batch, newest first, and those that are promised */
+	uint32_t	 count;		/* stacks in the current batch; relaxed, statistics read it */
 	uint32_t	 batch;		/* most of it; constant.  The cap of the cache is twice this */
 	int32_t		 floor;		/* least of count + nspare since the period began, less what is now spare */
 	uint32_t	 epoch;		/* what depot->epoch must be for the warm path; 0, which it never is: no warm path */
+	bool		 spilled;	/* a landing has, and who reaps has not seen to the depot since */
 	uint64_t	 hits;		/* gets served from here; relaxed, statistics read it */
+	struct reap__stack *owed;	/* promised, and set aside when the list was renewed: lists, linked by `batch' */
 	struct reap__stack *spare;	/* a second batch, older than the current one, or NULL */
 	uint32_t	 nspare;	/* stacks in it; relaxed, statistics read it */
 	uint32_t	 seen;		/* value of depot->epoch that the cache has obeyed */
@@ -206,18 +208,40 @@ reap__stack_cache_push(struct reap__stack_cache *cache, struct reap__stack *s)
 	REAP_STORE_RELAXED(&cache->count, cache->count + 1);	/* no order: statistics */
 }
 
-static inline struct reap__stack *
-reap__stack_cache_pop(struct reap__stack_cache *cache)
+/*
+ * A stack in two steps.  A promise, of one of `count' while that is not 0, takes it off the account; which one it will be is
+ * settled when it is fetched, so that who runs early gets what is hot.  Promised stacks stay where they are, whatever is
+ * trimmed or spilled meanwhile.
+ */
+static inline void
+reap__stack_promise(struct reap__stack_cache *cache)
 {
-	struct reap__stack *s = cache->list;
 	uint32_t n = cache->count - 1;
 
-	cache->list = s->next;
 	REAP_STORE_RELAXED(&cache->count, n);			/* no order: statistics */
-	REAP_STORE_RELAXED(&cache->hits, cache->hits + 1);	/* no order: statistics */
 	if ((int32_t)n < cache->floor)
 		cache->floor = (int32_t)n;
+}
+
+static inline struct reap__stack *
+reap__stack_fetch(struct reap__stack_cache *cache)
+{
+	struct reap__stack *s = cache->list;
+
+	if (REAP_UNLIKELY(s == NULL)) {
+		s = cache->owed;
+		cache->owed = s->batch;
+	}
+	cache->list = s->next;
+	REAP_STORE_RELAXED(&cache->hits, cache->hits + 1);	/* no order: statistics */
 	return s;
+}
+
+/* A promised one is not needed: another stack than one of these was at hand. */
+static inline void
+reap__stack_unpromise(struct reap__stack_cache *cache)
+{
+	REAP_STORE_RELAXED(&cache->count, cache->count + 1);	/* no order: statistics */
 }
 
 /*
@@ -229,9 +253,10 @@ reap__stack_get(struct reap__depot *depot, struct reap__stack_cache *cache, size
     struct reap__stack **out)
 {
 	/* Relaxed: a request to give the cache up that is seen late is only late. */
-	if (REAP_LIKELY(cache != NULL && size == 0 && ops == NULL && cache->list != NULL &&
+	if (REAP_LIKELY(cache != NULL && size == 0 && ops == NULL && cache->count != 0 &&
 	    cache->epoch == REAP_LOAD_RELAXED(&depot->epoch))) {
-		*out = reap__stack_cache_pop(cache);
+		reap__stack_promise(cache);
+		*out = reap__stack_fetch(cache);
 		return 0;
 	}
 	return reap__stack_get_cold(depot, cache, size, ops, out);

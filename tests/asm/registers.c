@@ -268,6 +268,144 @@ no_reload(void)
 #else
 static void no_reload(void) { }
 #endif
+
+#ifdef REAP_MD_LAUNCH
+
+/* Who is launched, one after the other: the first by reap_md_leave_launch(), from the base, each other one by the one before. */
+static struct launch {
+	struct player	 as;		/* the control words that it begins with */
+	uint64_t	 control;	/* the same, as its maker had them */
+	char		*top;
+	bool		 raised;	/* whoever launches it has the sticky flags of both units raised */
+	uint32_t	 mxcsr_flags;	/* found where it began */
+	uint16_t	 x87_flags;
+} launch[2];
+static int launched, launches;
+
+/* The flags of both units. */
+static void
+flags_set(bool raised)
+{
+	__builtin_ia32_ldmxcsr(mxcsr());
+	__asm__ volatile ("fnclex");
+	if (raised)
+		inexact();
+}
+
+/* raised: by the maker.  trapping: an x87 flag that is pending where it begins would trap. */
+static void
+launch_make(struct launch *it, uint64_t choice, bool raised, bool trapping)
+{
+	struct player mine = { .mxcsr = mxcsr(), .x87cw = x87cw() };
+
+	control_set(&it->as, choice);
+	flags_set(raised);
+	if (trapping) {
+		it->as.x87cw &= (uint16_t)~X87_MASK_INEXACT;
+		__asm__ volatile ("fnclex; fldcw %0" : : "m" (it->as.x87cw));
+	}
+	reap_md_control(&it->control);
+	__asm__ volatile ("fldcw %0" : : "m" (mine.x87cw));
+	__builtin_ia32_ldmxcsr(mine.mxcsr);
+}
+
+/* Where the library's own contexts are launched. */
+void	reap__entry_fresh(void *pass);
+void
+reap__entry_fresh(void *pass)
+{
+	struct launch	 *it = &launch[launched++];
+	struct sentinel	  mine;
+	void		**frame = __builtin_frame_address(0);
+
+	it->mxcsr_flags = __builtin_ia32_stmxcsr() & 0x3f;
+	__asm__ volatile ("fnstsw %0" : "=m" (it->x87_flags));
+	__asm__ volatile ("fld1; fstp %%st(0); fwait" : : : "st");
+	/* The return address, to which nobody comes back, is the first word below the top; then %rbp. */
+	CHECK_EQ((uintptr_t)frame, (uintptr_t)it->top - 16);
+	CHECK(*frame == NULL);		/* ends a walk along frame pointers */
+	CHECK(pass == &nobody);
+	CHECK_EQ(mxcsr(), it->as.mxcsr);
+	CHECK_EQ(x87cw(), it->as.x87cw);
+	if (launched == launches)
+		reap_md_jump(base, pass);
+	sentinel_fill(&mine, (uintptr_t)it->control);
+	sentinel_control = &launch[launched].control;
+	flags_set(launch[launched].raised);
+	sentinel_jump(launch[launched].top, pass, &mine, (void (*)(void))reap_md_launch);
+}
+
+static void
+launch_all(void)
+{
+	struct sentinel	 want, got;
+	uint32_t	 my_mxcsr = mxcsr();
+	uint16_t	 my_x87cw = x87cw();
+
+	launched = 0;
+	nobody.slot = 1;
+	sentinel_fill(&want, my_mxcsr);
+	sentinel_control = &launch[0].control;
+	flags_set(launch[0].raised);
+	CHECK(sentinel_swap(&base, launch[0].top, &nobody, &want, &got, (void (*)(void))reap_md_leave_launch) == &nobody);
+	CHECK_EQ(launched, launches);
+	CHECK_EQ(nobody.slot, 0);		/* by after() */
+	CHECK_STR_EQ(sentinel_differ(&want, &got), NULL);
+	CHECK_EQ(mxcsr(), my_mxcsr);
+	CHECK_EQ(x87cw(), my_x87cw);
+}
+
+static void
+launch_others(void)
+{
+	struct player	 mine = { .mxcsr = mxcsr(), .x87cw = x87cw() };
+	unsigned	 n = 0;
+
+	launch[0].top = stack[0] + STACK_SIZE;
+	for (uint64_t choice = 0; choice < 512; choice++) {
+		/* The second begins where the first one is, or not: the first ends by that.  Its words differ from the first's in
+		 * all, in one, or in none. */
+		launches = 1 + (choice % 5 != 0);
+		launch[1].top = stack[choice % 3 == 0] + STACK_SIZE - 64;
+		launch_make(&launch[0], choice * 7, choice & 1, false);
+		launch_make(&launch[1], choice * 7 ^ (choice % 4 == 0 ? 0 : choice % 4 == 1 ? 0x30 : choice % 4 == 2 ? 3 : choice),
+		    choice >> 1 & 1, choice % 7 == 0);
+		launch[0].raised = choice >> 2 & 1;
+		launch[1].raised = choice >> 3 & 1;
+		control_set(&mine, choice * (choice % 2 == 0 ? 7 : 5));
+		launch_all();
+		n += (unsigned)launches;
+	}
+	/* Equal ones are not loaded: MXCSR would bring the maker's flags, FNCLEX clear those that are pending. */
+	control_set(&mine, 0);
+	for (int i = 0; i < 4; i++) {
+		for (int k = 0; k < 2; k++) {
+			launch_make(&launch[k], 0, (i & 1) == 0, false);
+			launch[k].raised = i & 1;
+		}
+		launch_all();
+		for (int k = 0; k < launches; k++) {
+			CHECK_EQ(launch[k].mxcsr_flags != 0, i & 1);
+			CHECK_EQ((launch[k].x87_flags & X87_MASK_INEXACT) != 0, i & 1);
+		}
+		launches = 3 - launches;
+	}
+	/* Those that are pending do not trap in one that would. */
+	launches = 2;
+	for (int k = 0; k < 2; k++) {
+		launch_make(&launch[k], 0, false, k == 1);
+		launch[k].raised = true;
+	}
+	launch_all();
+	launches = 1;
+	launch_make(&launch[0], 0, false, true);
+	launch_all();
+	printf("%u launches: at the top, %%rbp 0, with their makers' control words, loaded if they differ\n", n);
+}
+
+#else
+static void launch_others(void) { }
+#endif
 #endif
 
 int
@@ -299,6 +437,7 @@ main(void)
 		flags_of_others();
 		no_reload();
 	}
+	launch_others();
 	puts("pending x87 flags of one context do not trap in another");
 #ifndef REAP_MD_UCONTEXT
 	puts("sticky flags alone do not make a switch load MXCSR");

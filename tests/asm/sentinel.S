@@ -52,6 +52,7 @@
 	mov	%r9, %r11		/* how */
 	mov	sentinel_after(%rip), %rcx
 	mov	%rax, %r8
+	mov	sentinel_control(%rip), %r9
 	FILL
 	call	*%r11
 	pop	%r8
@@ -82,8 +83,10 @@
 	sub	$8, %rsp
 	.cfi_adjust_cfa_offset 8
 	mov	%rdx, %rax
+	mov	%rcx, %r11		/* how */
+	mov	sentinel_control(%rip), %rdx
 	FILL
-	call	reap_md_jump
+	call	*%r11
 	ud2
 	.cfi_endproc
 	.size	sentinel_jump, . - sentinel_jump
@@ -115,6 +118,7 @@
 	VARIABLE sentinel_entry_reg, 40
 	VARIABLE sentinel_entered, 8
 	VARIABLE sentinel_after, 8
+	VARIABLE sentinel_control, 8
 
 #endif
 

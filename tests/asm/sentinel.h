@@ -49,15 +49,17 @@ sentinel_way(size_t n)
 #ifdef __x86_64__
 
 /*
- * sentinel.S.  how: of a sentinel_way.  pass: for reap_md_switch() the address of a slot; reap_md_leave() is to call
- * sentinel_after(pass, want).
+ * sentinel.S.  how: of a sentinel_way, or reap_md_leave_launch(); reap_md_jump() or reap_md_launch().  pass: for reap_md_switch()
+ * the address of a slot; reap_md_leave() and reap_md_leave_launch() are to call sentinel_after(pass, want).  Who is launched begins
+ * with the control words at sentinel_control.
  */
 void	*sentinel_swap(void **save, void *to, void *pass, struct sentinel *want, struct sentinel *got, void (*how)(void));
-_Noreturn void	sentinel_jump(void *to, void *pass, struct sentinel *want);
+_Noreturn void	sentinel_jump(void *to, void *pass, struct sentinel *want, void (*how)(void));
 void	sentinel_entry(void *pass);		/* stores registers, uses MOVAPS, goes to *sentinel_entered */
 extern uint64_t sentinel_entry_sp, sentinel_entry_reg[5];	/* %rsp; %rbp %r12-%r15 */
 extern void	(*sentinel_entered)(void *pass);
 extern intptr_t	(*sentinel_after)(struct reap_worker *pass, void *want);
+extern const uint64_t *sentinel_control;
 
 #else
 

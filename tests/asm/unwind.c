@@ -100,23 +100,30 @@ static struct code {
 #ifdef REAP_MD_TAIL
 	{ .name = "reap_md_switch" },
 	{ .name = "reap_md_leave" },
+	{ .name = "reap_md_launch" },
+	{ .name = "reap_md_leave_launch" },
 	{ .name = "reap__md_switch_back" },
 	{ .name = "reap__md_leave_back" },
 #endif
 };
 #define CODES	(sizeof(code) / sizeof(code[0]))
 #define BOTTOM	0u
-#define BACK	(2 + SENTINEL_WAYS)	/* the first of the second halves */
+#define LAUNCH		5u
+#define LEAVE_LAUNCH	6u
+#define BACK		7u	/* the first of the second halves */
 
 /* What holds for a stack now; [2] is the base's. */
 static struct {
 	enum { FRESH, ENTERED, RUNS, DEAD } state;
+	void	       (*first)(void *);	/* what is called at the bottom */
+	uintptr_t	 bottom;	/* by whom: the one with the NOP, or the one that launched it */
 	struct sentinel s;
 	size_t	 way;		/* of sentinel_way, or: */
 	bool	 jumps;		/* it leaves by sentinel_jump() */
 } on[3];
 
 static int leaving;		/* whose stack was left last, or is being left */
+static uintptr_t launcher;	/* the function that launched last, or is about to */
 
 static unsigned stops;
 
@@ -137,6 +144,8 @@ fail(const struct trace *t, uintptr_t pc, int which, const char *what)
 static NOINLINE void	call_swap(int from, int to);
 static NOINLINE void	call_jump(int from, int to);
 
+static char *top[2];			/* of who is to be launched on that stack; else NULL */
+
 #ifdef REAP_MD_TAIL
 static uintptr_t slot;			/* what reap_md_switch() looks at; the word that is passed is its address */
 static unsigned landings;
@@ -150,6 +159,9 @@ reap__land(struct reap_worker *worker)
 	landings++;
 }
 
+/* Where the library's own contexts are launched. */
+void	reap__entry_fresh(void *pass);
+
 static NOINLINE intptr_t
 after(struct reap_worker *worker, void *want)
 {
@@ -162,12 +174,35 @@ after(struct reap_worker *worker, void *want)
 #define PASS	NULL
 #endif
 
+/* Whoever is launched has no frame but that of the function that did it, which is its bottom one. */
+static bool
+launches(const struct code *in)
+{
+#ifdef REAP_MD_LAUNCH
+	return in == &code[LAUNCH] || in == &code[LEAVE_LAUNCH];
+#else
+	(void)in;
+	return false;
+#endif
+}
+
+static bool
+begins_launched(uintptr_t pc)
+{
+#ifdef REAP_MD_LAUNCH
+	return pc == (uintptr_t)reap__entry_fresh;
+#else
+	(void)pc;
+	return false;
+#endif
+}
+
 /* Which of the functions that the machine layer calls begins here?  0: none. */
 static uintptr_t
 called(uintptr_t pc)
 {
 #ifdef REAP_MD_TAIL
-	if (pc == (uintptr_t)reap__land || pc == (uintptr_t)after)
+	if (pc == (uintptr_t)reap__land || pc == (uintptr_t)after || begins_launched(pc))
 		return pc;
 #endif
 	return pc == (uintptr_t)entry ? pc : 0;
@@ -176,7 +211,6 @@ called(uintptr_t pc)
 static void
 examine(uintptr_t pc, uintptr_t rsp, const struct code *in)
 {
-	const uintptr_t bottom = code[BOTTOM].start;	/* the NOP */
 	struct trace t = { .from = pc };
 	uintptr_t want[10];
 	int which, n = 0, caller = -1;
@@ -188,10 +222,12 @@ examine(uintptr_t pc, uintptr_t rsp, const struct code *in)
 
 	/* Where it stopped, then what called that. */
 	want[n++] = in != NULL ? in->start : pc;
-	if (in == &code[BOTTOM])
-		;
+	if (in == &code[BOTTOM] || (launches(in) && which < 2 && rsp == (uintptr_t)stack[which] + STACK_SIZE))
+		;		/* that is the bottom frame */
 	else if (pc == (uintptr_t)entry || (which < 2 && on[which].state == FRESH))
-		want[n++] = bottom;
+		want[n++] = code[BOTTOM].start;
+	else if (begins_launched(pc))
+		want[n++] = launcher;
 	else {
 		/* Who was stopped, and is not yet back in its second half, will come by way of that. */
 		if (!on[which].jumps && on[which].way != SENTINEL_SWAP &&
@@ -201,8 +237,8 @@ examine(uintptr_t pc, uintptr_t rsp, const struct code *in)
 		want[n++] = on[which].jumps ? (uintptr_t)sentinel_jump : (uintptr_t)sentinel_swap;
 		want[n++] = on[which].jumps ? (uintptr_t)call_jump : (uintptr_t)call_swap;
 		if (which < 2) {
-			want[n++] = (uintptr_t)entry;
-			want[n++] = bottom;
+			want[n++] = (uintptr_t)on[which].first;
+			want[n++] = on[which].bottom;
 		} else
 			want[n++] = (uintptr_t)main;
 	}
@@ -334,6 +370,13 @@ call_swap(int from, int to)
 #endif
 	leaving = from;
 	sentinel_fill(&on[from].s, stops + (unsigned)from);
+#ifdef REAP_MD_LAUNCH
+	if (to < 2 && top[to] != NULL) {
+		on[from].way = SENTINEL_LEAVE;		/* it comes back as if it had been by that */
+		launcher = code[LEAVE_LAUNCH].start;
+		sentinel_swap(save, top[to], PASS, &on[from].s, &got, (void (*)(void))reap_md_leave_launch);
+	} else
+#endif
 	sentinel_swap(save, to < 2 ? sp[to] : base, PASS, &on[from].s, &got, sentinel_way(on[from].way).how);
 	CHECK_STR_EQ(sentinel_differ(&on[from].s, &got), NULL);
 	KEEP_FRAME();
@@ -345,7 +388,13 @@ call_jump(int from, int to)
 	on[from].jumps = true;
 	leaving = from;
 	sentinel_fill(&on[from].s, stops + (unsigned)from);
-	sentinel_jump(to < 2 ? sp[to] : base, PASS, &on[from].s);
+#ifdef REAP_MD_LAUNCH
+	if (to < 2 && top[to] != NULL) {
+		launcher = code[LAUNCH].start;
+		sentinel_jump(top[to], PASS, &on[from].s, (void (*)(void))reap_md_launch);
+	}
+#endif
+	sentinel_jump(to < 2 ? sp[to] : base, PASS, &on[from].s, (void (*)(void))reap_md_jump);
 	KEEP_FRAME();
 }
 
@@ -358,6 +407,8 @@ entry(void *pass)
 	int me = next_stack;
 
 	(void)pass;
+	on[me].first = entry;
+	on[me].bottom = code[BOTTOM].start;
 	on[me].state = ENTERED;
 	call_swap(me, 2);
 	control(control_of_contexts);
@@ -367,6 +418,66 @@ entry(void *pass)
 	call_jump(me, me == 0 ? 1 : 2);
 	KEEP_FRAME();
 }
+
+#ifdef REAP_MD_LAUNCH
+
+static uint64_t control_words[2];	/* that it may begin with */
+
+/* The first, the second, and another one on the stack of that. */
+static unsigned lives;
+
+static void
+launch_next(int on_stack)
+{
+	top[0] = top[1] = NULL;
+	top[on_stack] = stack[on_stack] + STACK_SIZE;
+	next_stack = on_stack;
+	sentinel_control = &control_words[(ways ^ lives) & 1];
+}
+
+NOINLINE void
+reap__entry_fresh(void *pass)
+{
+	int me = next_stack;
+
+	CHECK(pass == PASS);
+	on[me].first = reap__entry_fresh;
+	on[me].bottom = launcher;
+	top[me] = NULL;
+	on[me].state = ENTERED;
+	call_swap(me, 2);
+	control(control_of_contexts);
+	call_swap(me, 2);
+	if (++lives == 3)
+		call_jump(me, 2);
+	launch_next(1);
+	call_jump(me, 1);
+	KEEP_FRAME();
+}
+
+static inline __attribute__((always_inline)) void
+launch_each(void)
+{
+	control(0);
+	reap_md_control(&control_words[0]);
+	control(1);
+	reap_md_control(&control_words[1]);
+	control(control_of_base);
+	lives = 0;
+	launch_next(0);
+	__asm__ volatile ("int3");
+	call_swap(2, 0);		/* the first begins */
+	call_swap(2, 0);
+	control(control_of_base);
+	call_swap(2, 0);		/* it launches the second, which comes back */
+	call_swap(2, 1);
+	call_swap(2, 1);		/* that launches the third, on its own stack */
+	call_swap(2, 1);
+	call_swap(2, 1);		/* that jumps to us */
+	__asm__ volatile ("int3");
+}
+
+#endif
 
 static void
 make(int i)
@@ -402,6 +513,9 @@ main(void)
 		call_swap(2, 1);
 		call_swap(2, 1);		/* it jumps to us */
 		__asm__ volatile ("int3");
+#ifdef REAP_MD_LAUNCH
+		launch_each();
+#endif
 	}
 	all_seen();
 	printf("%u backtraces: functions, %%rsp, callee-saved registers, the end\n", stops);

@@ -45,27 +45,47 @@
 
 /* Written by reap_md_make() and reap_md_swap() on the stack of the context, read by whoever resumes it. */
 struct reap__frame {
-	uint32_t mxcsr;
-	uint16_t x87cw;
-	uint16_t unused;
+	union {
+		struct {
+			uint32_t mxcsr;
+			uint16_t x87cw;
+			uint16_t unused;
+		};
+		uint64_t control;
+	};
 	uint64_t r15, r14, r13, r12, rbx, rbp, rip;
 };
 
 /* Where a new context lands; not to be called. */
 void	reap__md_start(void) __attribute__((visibility("hidden")));
 
+/* The first eight bytes of a frame.  With the sticky flags, which are nobody's: clearing them here would wait for the store. */
+static inline void
+reap_md_control(uint64_t *control)
+{
+	__asm__ volatile ("stmxcsr (%1); fnstcw 4(%1)" : "=m" (*control) : "r" (control));
+}
+
 static inline void *
-reap_md_make(void *top, void (*entry)(void *pass))
+reap_md_make_with(void *top, void (*entry)(void *pass), const uint64_t *control)
 {
 	struct reap__frame *frame = (struct reap__frame *)top - 1;
 
-	/* With the sticky flags, which are nobody's: clearing them here would wait for the store. */
-	__asm__ volatile ("stmxcsr %0; fnstcw %1" : "=m" (frame->mxcsr), "=m" (frame->x87cw));
+	frame->control = *control;
 	frame->r15 = frame->r14 = frame->r13 = frame->r12 = 0;	/* nothing of the dead for a collector to find */
 	frame->rbx = (uintptr_t)entry;
 	frame->rbp = 0;		/* ends a walk along frame pointers */
 	frame->rip = (uintptr_t)reap__md_start;
 	return frame;
+}
+
+static inline void *
+reap_md_make(void *top, void (*entry)(void *pass))
+{
+	uint64_t control;
+
+	reap_md_control(&control);
+	return reap_md_make_with(top, entry, &control);
 }
 
 #endif

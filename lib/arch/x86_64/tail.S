@@ -121,4 +121,83 @@ reap__md_left:
 	.cfi_endproc
 	.size	reap__md_leave_back, . - reap__md_leave_back
 
+/*
+ * Become a context that has not run and has no frame: what the registers hold is nobody's.
+ *	in	%rdi top, %rsi pass, %rax where its control words are		live	%rdi %rsi
+ */
+	.macro	COMPARE_CONTROL_WITH_NEW own, differ
+	mov	\own+REAP__FRAME_MXCSR(%rsp), %r10d
+	xor	REAP__FRAME_MXCSR(%rax), %r10d
+	cmp	$REAP__MXCSR_FLAGS, %r10d
+	ja	\differ
+	movzwl	\own+REAP__FRAME_X87CW(%rsp), %r10d
+	cmp	%r10w, REAP__FRAME_X87CW(%rax)
+	jne	\differ
+	.endm
+
+	.macro	LOAD_CONTROL_OF_NEW
+	ldmxcsr	REAP__FRAME_MXCSR(%rax)
+	fnclex
+	fldcw	REAP__FRAME_X87CW(%rax)
+	.endm
+
+/*
+ * _Noreturn void reap_md_launch(void *top, struct reap_worker *worker, const uint64_t *control)
+ *	in	%rdi top, %rsi worker, %rdx control
+ */
+	FUNCTION reap_md_launch
+	.cfi_startproc
+	endbr64
+	mov	%rdx, %rax
+	stmxcsr	REAP__FRAME_MXCSR-8(%rsp)
+	fnstcw	REAP__FRAME_X87CW-8(%rsp)
+	COMPARE_CONTROL_WITH_NEW own=-8, differ=.Llaunch_differ
+.Llaunch_go:
+	.cfi_remember_state
+	mov	%rdi, %rsp
+	.cfi_def_cfa_offset 0
+	.cfi_undefined %rip
+	mov	%rsi, %rdi
+	xor	%ebp, %ebp
+	call	reap__entry_fresh
+	ud2
+	.cfi_restore_state
+.Llaunch_differ:
+	LOAD_CONTROL_OF_NEW
+	jmp	.Llaunch_go
+	.cfi_endproc
+	.size	reap_md_launch, . - reap_md_launch
+
+/*
+ * int reap_md_leave_launch(void **save, void *top, struct reap_worker *worker,
+ *     int (*after)(struct reap_worker *, void *), void *arg, const uint64_t *control)
+ *	in	%rdi save, %rsi top, %rdx worker, %rcx after, %r8 arg, %r9 control
+ */
+	FUNCTION reap_md_leave_launch
+	.cfi_startproc
+	endbr64
+	SAVE	above=32
+	mov	%rcx, REAP__FRAME_SIZE(%rsp)
+	mov	%r8, REAP__FRAME_SIZE+8(%rsp)
+	lea	reap__md_left(%rip), %rax
+	mov	%rax, REAP__FRAME_RIP(%rsp)
+	mov	%r9, %rax
+	COMPARE_CONTROL_WITH_NEW own=0, differ=.Lleave_launch_differ
+.Lleave_launch_go:
+	.cfi_remember_state
+	mov	%rsi, %rsp
+	.cfi_def_cfa_offset 0
+	.cfi_undefined %rip
+	mov	%rdx, %rdi
+	xor	%ebp, %ebp
+	call	reap__entry_fresh
+	ud2
+	.cfi_restore_state
+.Lleave_launch_differ:
+	LOAD_CONTROL_OF_NEW
+	jmp	.Lleave_launch_go
+	.cfi_endproc
+	.size	reap_md_leave_launch, . - reap_md_leave_launch
+	.hidden	reap__entry_fresh
+
 	NOTES
