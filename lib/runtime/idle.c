@@ -42,25 +42,13 @@
 
 #include "worker.h"
 
-#define SEARCH_ROUNDS	16u		/* looks at everybody before going to sleep: some 20 us ... */
-#define SEARCH_STALLS	24u		/* ... with these pauses between them */
-#define PATIENCE_STALLS	64u		/* a victim that does not switch for so long, 1 to 3 us, is in a long body */
+/* Nanoseconds.  Going to sleep and being woken costs some 10 us: who has looked for twice that in vain has lost little by it. */
+#define SEARCH_TIME	UINT64_C(20000)	/* of looks at everybody before going to sleep, ... */
+#define SEARCH_STALL	UINT64_C(300)	/* ... with these pauses between them */
+#define PATIENCE	UINT64_C(1000)	/* a victim that does not switch for so long is in a long body */
 #define DOZE_MIN	UINT64_C(500000)	/* nanoseconds asleep on watch: at first ... */
 #define DOZE_MAX	UINT64_C(4000000)	/* ... and after some doublings: 250 looks a second */
 #define INJECTED_POLL	UINT64_C(1000000)	/* nanoseconds between two looks at an injected clock */
-
-/* A spin of some 40 ns each, that leaves the processor to its other thread where CK knows how to. */
-static void
-stall(unsigned times)
-{
-#ifdef REAP_RUNTIME_CK
-	while (times-- > 0)
-		ck_pr_stall();
-#else
-	for (times *= 64; times > 0; times--)
-		__asm__ volatile("" ::: "memory");
-#endif
-}
 
 #ifndef REAP_RUNTIME_BEFORE_SLEEP	/* a test widens the window between the last look and the sleep */
 #define REAP_RUNTIME_BEFORE_SLEEP()
@@ -73,6 +61,22 @@ monotonic(void)
 
 	clock_gettime(CLOCK_MONOTONIC, &ts);
 	return (uint64_t)ts.tv_sec * 1000000000 + (uint64_t)ts.tv_nsec;
+}
+
+/* A spin that leaves the processor to its other thread where CK knows how to: for 4 ns on one machine, and 60 on another. */
+static void
+stall(uint64_t ns)
+{
+	uint64_t since = monotonic();
+
+	do
+		for (unsigned i = 0; i < 8; i++)
+#ifdef REAP_RUNTIME_CK
+			ck_pr_stall();
+#else
+			__asm__ volatile("" ::: "memory");
+#endif
+	while (monotonic() - since < ns);
 }
 
 uint64_t
@@ -196,7 +200,7 @@ steal(struct worker *w, struct worker *victim)
 	if (offer & OFFER_PATIENT) {
 		unsigned epoch = REAP_LOAD_RELAXED(&victim->epoch);
 
-		stall(PATIENCE_STALLS);
+		stall(PATIENCE);
 		if (REAP_LOAD_RELAXED(&victim->epoch) != epoch)
 			return false;
 	}
@@ -209,9 +213,10 @@ steal(struct worker *w, struct worker *victim)
 }
 
 static bool
-search(struct worker *w, unsigned rounds)
+search(struct worker *w, uint64_t ns)
 {
 	struct reap_runtime *rt = w->runtime;
+	uint64_t since = ns != 0 ? monotonic() : 0;
 	unsigned i;
 
 	for (;;) {
@@ -220,9 +225,9 @@ search(struct worker *w, unsigned rounds)
 		for (i = 1; i < rt->nworkers; i++)
 			if (steal(w, &rt->workers[(w->index + i) % rt->nworkers]))
 				return true;
-		if (--rounds == 0)
+		if (ns == 0 || monotonic() - since >= ns)
 			return false;
-		stall(SEARCH_STALLS);
+		stall(SEARCH_STALL);
 	}
 }
 
@@ -336,17 +341,17 @@ reap__idle(struct reap_worker *worker)
 {
 	struct worker *w = reap_worker_user(worker);
 	struct reap_runtime *rt = w->runtime;
-	unsigned rounds = rt->nworkers > 1 ? SEARCH_ROUNDS : 1;
+	uint64_t ns = rt->nworkers > 1 ? SEARCH_TIME : 0;
 	uint32_t hungry;
 
 	w->doze = DOZE_MIN;
 	(void)REAP_ADD_ACQ_REL(&rt->hungry, IDLE + SEARCHING);
 	reap__poll(w);
-	while (!search(w, rounds)) {
+	while (!search(w, ns)) {
 		if (reap__drain(w))
-			rounds = 1;
+			ns = 0;
 		else
-			rounds = doze(w) && rt->nworkers > 1 ? SEARCH_ROUNDS : 1;
+			ns = doze(w) && rt->nworkers > 1 ? SEARCH_TIME : 0;
 	}
 	hungry = REAP_ADD_ACQ_REL(&rt->hungry, 0u - IDLE - SEARCHING);
 	if (IDLE_OF(hungry) > 0 && hungry < SEARCHING) {
