@@ -10,7 +10,7 @@
  *	                            result valid         completion posted
  *
  * Three doors, each usable alone:
- *	1  bring your own switch	completion.h			slot, landed(), completion
+ *	1  bring your own switch	completion.h			slot, landed(), completion; machine.h has a switch
  *	2  bring your own scheduler	domain.h worker.h context.h	next/ready/idle callbacks; our switch, stacks, life cycle
  *	3  bring nothing		reap/runtime.h			a small M:N work-stealing runtime (libreap-runtime)
  */
@@ -19,6 +19,7 @@
 
 #include <reap/base.h>
 #include <reap/completion.h>
+#include <reap/machine.h>
 #include <reap/stack.h>
 #include <reap/domain.h>
 #include <reap/worker.h>

@@ -61,11 +61,40 @@ back(void *arg)
 	return 0;
 }
 
+/* The bare switches, to a stack that switches back. */
+static _Alignas(64) char bare_stack[2][65536];
+static void *here, *there;
+
+static void
+swaps_back(void *pass)
+{
+	for (;;)
+		pass = reap_machine_swap(&there, here, pass);
+}
+
+#ifdef REAP_POINT
+static struct reap_point home, away;
+#define points(save, to)	((void)reap_point_switch(save, to, NULL))
+
+static void
+points_back(void *pass)
+{
+	(void)pass;
+	for (;;)
+		points(&away, &home);
+}
+#else
+static int home, away;
+#define points(save, to)	((void)(save), (void)(to))
+#endif
+
 /* One after the other; each measurement runs inside a context, as a host's would. */
-enum which { SWITCH, ONE, MANY, ANY, LIVE, DETACHED, SHAPES };
+enum which { SWITCH, BARE, POINT, ONE, MANY, ANY, LIVE, DETACHED, SHAPES };
 
 static struct figures all = { .program = "micro", .n = 2 * SHAPES, .rounds = 15, .of = {
 	[SWITCH] = { .name = "switch", .what = "one way, out of line, landing included" },
+	[BARE] = { .name = "bare switch", .what = "one way, out of line: reap_machine_swap()" },
+	[POINT] = { .name = "bare switch, inline", .what = "one way: reap_point_switch()" },
 	[ONE] = { .name = "life, one at a time", .what = "spawn, run empty, exit, wait, recycled" },
 	[MANY] = { .name = "life, 1000 then waited for", .what = "the same, 1000 stacks at a time" },
 	[ANY] = { .name = "life, 1000 then wait-any", .what = "the same, collected by whichever ended" },
@@ -91,6 +120,16 @@ measure(enum which which)
 		ping = reap_worker_current(worker);
 		for (long i = 0; i < n / 2; i++)
 			worker = reap_switch(worker, pong);
+		break;
+	case BARE:
+		n = 4000000;
+		for (long i = 0; i < n / 2; i++)
+			(void)reap_machine_swap(&here, there, NULL);
+		break;
+	case POINT:
+		n = 4000000;
+		for (long i = 0; i < n / 2; i++)
+			points(&home, &away);
 		break;
 	case ONE:
 		for (long i = 0; i < n; i++) {
@@ -164,6 +203,10 @@ main(int argc, char **argv)
 	double sample[SHAPES];
 	bool json = false;
 
+	there = reap_machine_make(bare_stack[0] + sizeof(bare_stack[0]), swaps_back);
+#ifdef REAP_POINT
+	reap_point_make(&away, bare_stack[1] + sizeof(bare_stack[1]), points_back);
+#endif
 	(void)figures_arguments(argc, argv, NULL, &all.rounds, &json);
 	must(reap_domain_create(&options, &domains[0]));
 	host.shares = false;
