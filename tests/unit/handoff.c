@@ -156,6 +156,78 @@ TEST(handoff, a_hook_that_switches_aborts)
 	check_misuse("slot-full", leave_and_switch, &armed);
 }
 
+/* Whatever would leave the caller, from within a park that has filled the slot, by a next() that must not. */
+enum deed { PARKS, YIELDS, WAITS, WAITS_UNCOMMONLY, WAITS_FOR_ANY };
+
+static enum deed deed;
+static struct reap_context *its_child;
+
+static void
+off_cpu_unheard(struct reap_context *context, intptr_t status)
+{
+	(void)context;
+	(void)status;
+}
+
+static struct reap_context *
+leaves_in_next(struct reap_worker *worker)
+{
+	if (armed) {
+		armed = false;
+		switch (deed) {
+		case PARKS:
+			(void)reap_park(worker, publish_nothing, NULL);
+			break;
+		case YIELDS:
+			(void)reap_yield(worker);
+			break;
+		case WAITS:
+		case WAITS_UNCOMMONLY:
+			(void)reap_wait(its_child, 0, NULL);
+			break;
+		case WAITS_FOR_ANY:
+			(void)reap_wait_any(0, NULL);
+			break;
+		}
+	}
+	return host_next(worker);
+}
+
+static intptr_t
+parks_with_child(void *arg)
+{
+	struct reap_context_options options = { .size = sizeof(options), .entry = host_return, .off_cpu = off_cpu_unheard };
+	struct reap_worker *worker = reap_worker_self();
+
+	if (deed == WAITS_UNCOMMONLY) {
+		CHECK_EQ(reap_context_create(reap_worker_domain(worker), &options, &its_child), 0);
+		host_ready(its_child);
+	} else
+		its_child = host_spawn(host_return, NULL);
+	armed = true;
+	(void)reap_park(worker, publish_nothing, NULL);
+	return (intptr_t)arg;
+}
+
+static void
+leave_in_next(void *arg)
+{
+	struct reap_host	callbacks = host_alone;
+	struct host		h;
+
+	deed = *(enum deed *)arg;
+	callbacks.next = leaves_in_next;
+	host_open(&h, (struct reap_domain_options){ .host = &callbacks });
+	(void)host_spawn(parks_with_child, NULL);
+	host_run();
+}
+
+TEST(handoff, a_next_that_leaves_aborts)
+{
+	for (enum deed what = PARKS; what <= WAITS_FOR_ANY; what++)
+		check_misuse("slot-full", leave_in_next, &what);
+}
+
 /* ---- two workers with a queue each: nothing goes from one to the other but what the test puts there */
 
 struct pair {

@@ -92,12 +92,14 @@ wait_one(void *arg)
 
 TEST(policy, adaptive_with_waiter_gives_it_the_whole_corpse)
 {
-	for (int any = 0; any < 2; any++) {
+	for (int way = 0; way < 4; way++) {
+		/* Told early, the waiter is no longer on the completion when the dead one lands: it waits nonetheless. */
+		enum reap_notify	notify = way & 1 ? REAP_NOTIFY_EARLY : REAP_NOTIFY_LATE;
 		struct host		h;
 		struct reap_result	r;
 
-		host_open(&h, (struct reap_domain_options){ 0 });
-		CHECK_EQ(reap_wait(host_spawn(wait_one, any ? NULL : &h), 0, &r), 0);
+		host_open(&h, (struct reap_domain_options){ .notify = notify });
+		CHECK_EQ(reap_wait(host_spawn(wait_one, way & 2 ? NULL : &h), 0, &r), 0);
 		CHECK_EQ(r.status, 0);
 		/* Both the child, whose parent slept, and the parent, for which the base context waited. */
 		CHECK_EQ(host_stats(&h).ledger[REAP_PAYER_PARENT].stacks, 2);
