@@ -58,7 +58,7 @@ def main():
     for top in ['lib', 'include']:
         for path in sorted((pathlib.Path(root) / top).rglob('*.[chS]')):
             files += 1
-            if path.parent.name != 'os':
+            if path.parent.name != 'os' and path.name != 'waits.h':     # that wraps the calls, of a build that measures
                 code = COMMENT.sub(' ', path.read_text())
                 wrong += ['%s: %s' % (path.relative_to(root), w) for w in sorted(set(LINUX_WORDS.findall(code)))]
     tests.append(('only lib/os names what a system has of its own', wrong if files else ['no source']))
