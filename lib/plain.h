@@ -167,7 +167,7 @@ reap__plain_follower(struct reap_worker *worker, struct reap_context *context)
 	return worker->base;
 }
 
-#if defined(REAP_MD_LAUNCH) && !REAP__SAN_ON
+#if defined(REAP_MD_LAUNCH) && !REAP__SAN_WATCHES_STACKS
 /*
  * Nobody sleeps for the dead one, whose stack goes to the successor, who is fresh: in the place of one that would have to be
  * fetched while this one is put back.  The successor begins at the top; from then on nobody is on the part that is the dead
@@ -263,7 +263,7 @@ reap__plain_sleep(struct reap_worker *worker, struct reap_context *self, struct 
 REAP__INLINE int
 reap__leave_plainly(struct reap_worker *worker, struct reap_context *to, int (*after)(struct reap_worker *, void *), void *arg)
 {
-#if defined(REAP_MD_LAUNCH) && !REAP__SAN_ON
+#if defined(REAP_MD_LAUNCH) && !REAP__SAN_WATCHES_STACKS
 	struct reap_context *from = worker->current;
 
 	if (reap__fresh(to) && REAP_LIKELY(to->live == &worker->fresh_live)) {
