@@ -52,7 +52,8 @@ reap__plain_spawn(struct reap_worker *worker, reap_entry *entry, void *arg, stru
 	uint32_t		 its = reap__flags(parent);
 
 	if (REAP_UNLIKELY(context == NULL || worker->cache.count == 0 || created == worker->block ||
-	    (its & (REAP__BOUND | REAP__KIN | REAP__SUB_ADOPTED)) != REAP__BOUND))
+	    (its & (REAP__BOUND | REAP__KIN | REAP__SUB_ADOPTED)) != REAP__BOUND ||
+	    worker->cache.epoch != REAP_LOAD_RELAXED(&worker->cache.depot->epoch)))	/* relaxed: as in reap__stack_get() */
 		return false;
 	worker->descriptors = context->next;
 	worker->ndescriptors--;
