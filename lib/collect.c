@@ -119,11 +119,13 @@ reap__collect(struct reap_worker *worker, struct reap_context *context, struct r
 int
 reap__plain_collect_rest(struct reap_worker *worker, struct reap__stack *stack)
 {
-	worker->cache.spilled = false;
+	struct reap__depot *depot = &worker->domain->depot;
+
 	if (stack != NULL)
-		reap__stack_put(&worker->domain->depot, &worker->cache, stack);
+		reap__stack_put(depot, &worker->cache, stack);
 	else
-		reap__stack_settle(&worker->domain->depot);
+		reap__stack_settle(depot);
+	worker->cache.spilled = reap__stack_unsettled(depot);	/* each of those who reap does a bounded step */
 	if (worker->limited)
 		reap__limit_return(worker->domain, worker);
 	reap__descriptor_surplus(worker);
