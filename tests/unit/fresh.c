@@ -3,10 +3,10 @@
  * fresh.c: contexts that have not run.  Their stack is promised, and given to them when they run: of the worker's cache, or of the
  * one who ends for them.
  */
-#include <fenv.h>
 #include <unwind.h>
 
 #include "host.h"
+#include "misuse.h"
 #include "plain.h"
 
 #if defined(REAP_MD_LAUNCH) && !REAP__SAN_WATCHES_STACKS
@@ -183,37 +183,52 @@ TEST(fresh, a_thousand_touch_few_stacks)
 	host_close(&h);
 }
 
+#ifdef __x86_64__
+
+enum { NEAREST, DOWN, UP, TO_ZERO };
+
 static intptr_t
 rounding(void *arg)
 {
+	uint16_t x87;
+
 	(void)arg;
-#ifdef __SSE2__
-	return fegetround() | (intptr_t)(__builtin_ia32_stmxcsr() & 0x6000) << 16;
-#else
-	return fegetround();
-#endif
+	__asm__ volatile ("fnstcw %0" : "=m" (x87));
+	return (x87 >> 10 & 3) | (intptr_t)(__builtin_ia32_stmxcsr() >> 13 & 3) << 8;
+}
+
+/* The two units need not agree: so it is seen which of them was forgotten. */
+static void
+round_so(unsigned mxcsr, unsigned x87)
+{
+	uint16_t cw;
+
+	__asm__ volatile ("fnstcw %0" : "=m" (cw));
+	cw = (uint16_t)((cw & ~0xc00u) | x87 << 10);
+	__asm__ volatile ("fldcw %0" : : "m" (cw));
+	__builtin_ia32_ldmxcsr((__builtin_ia32_stmxcsr() & ~0x6000u) | mxcsr << 13);
 }
 
 static intptr_t
 spawns_rounding(void *arg)
 {
-	static const int	modes[] = { FE_UPWARD, FE_DOWNWARD, FE_TOWARDZERO, FE_TONEAREST };
-	struct reap_context	*child[8];
-	intptr_t		 want[8];
+	struct reap_context	*child[16];
 	struct host		*h = arg;
 
-	for (unsigned i = 0; i < 8; i++) {
-		CHECK_EQ(fesetround(modes[i / 2]), 0);
-		want[i] = rounding(NULL);
+	for (unsigned i = 0; i < 16; i++) {
+		round_so(i % 4, i / 4);
 		child[i] = spawn_fresh(h, rounding, NULL);
 	}
 	/* The first is launched by us, who sleep; each other one by the one before; the last again by one who sleeps. */
-	CHECK_EQ(fesetround(FE_DOWNWARD), 0);
-	for (unsigned i = 0; i < 7; i++)
-		wait_for(child[i], want[i]);
-	CHECK_EQ(fegetround(), FE_DOWNWARD);
-	wait_for(child[7], want[7]);
-	CHECK_EQ(fegetround(), FE_DOWNWARD);
+	round_so(DOWN, UP);
+	for (unsigned i = 0; i < 16; i++)
+		wait_for(child[i], i / 4 | i % 4 << 8);
+	CHECK_EQ(rounding(NULL), UP | DOWN << 8);
+	round_so(NEAREST, TO_ZERO);
+	child[0] = spawn_fresh(h, rounding, NULL);
+	round_so(DOWN, UP);
+	wait_for(child[0], TO_ZERO | NEAREST << 8);
+	CHECK_EQ(rounding(NULL), UP | DOWN << 8);
 	return 0;
 }
 
@@ -223,19 +238,22 @@ TEST(fresh, rounds_as_its_maker_did)
 	struct reap_context	*child[4];
 
 	open_fresh(&h, (struct reap_domain_options){ 0 });
-	warm(16);
+	warm(24);
 	wait_for(spawn_fresh(&h, spawns_rounding, &h), 0);
 	/* And by a base context. */
 	for (unsigned i = 0; i < 4; i++) {
-		CHECK_EQ(fesetround(i & 1 ? FE_UPWARD : FE_TONEAREST), 0);
+		round_so(i, 3 - i);
 		child[i] = spawn_fresh(&h, rounding, NULL);
 	}
 	for (unsigned i = 0; i < 4; i++) {
-		CHECK_EQ(fesetround(i & 1 ? FE_UPWARD : FE_TONEAREST), 0);
-		wait_for(child[i], rounding(NULL));
+		round_so(UP, UP);
+		wait_for(child[i], (3 - i) | i << 8);
 	}
+	round_so(NEAREST, NEAREST);
 	host_close(&h);
 }
+
+#endif
 
 static intptr_t
 must_not_run(void *arg)
@@ -367,6 +385,36 @@ TEST(fresh, listened_to)
 	wait_for(deaf, 7);
 	/* Its stack is not to be taken for one on which a plain life ended. */
 	warm(8);
+	CHECK_EQ(heard, 1);
+	host_close(&h);
+}
+
+static void
+must_not_hear(struct reap_exit_listener *listener, struct reap_context *dying, intptr_t status)
+{
+	(void)listener;
+	(void)dying;
+	(void)status;
+	CHECK(!"of one who was destroyed");
+}
+
+/* A stack knows whether it was left as a plain life leaves it. */
+TEST(fresh, has_nothing_of_who_was_destroyed)
+{
+	struct host			h;
+	struct reap_exit_listener	theirs = { .exiting = must_not_hear }, mine = { .exiting = hears };
+	struct reap_context		*child;
+
+	open_fresh(&h, (struct reap_domain_options){ 0 });
+	warm(1);
+	CHECK_EQ(reap_spawn(h.worker, must_not_run, NULL, &child), 0);
+	CHECK_EQ(reap__fresh(child), promises(&h));
+	reap_exit_listen(child, &theirs);
+	CHECK_EQ(reap_context_destroy(child, 1), 0);
+	wait_for(child, 1);
+	child = spawn_fresh(&h, host_return, (void *)6);
+	reap_exit_listen(child, &mine);
+	wait_for(child, 6);
 	CHECK_EQ(heard, 1);
 	host_close(&h);
 }
@@ -583,6 +631,29 @@ TEST(fresh, a_burst_goes_back_to_the_cap)
 	host_close(&h);
 }
 
+/* Promises are few in the end, but the cache was full meanwhile. */
+TEST(fresh, does_not_overfill_the_cache)
+{
+	struct host		h;
+	struct reap_context	*child[8];
+	const unsigned		batch = 8;
+
+	open_fresh(&h, (struct reap_domain_options){ .stack = { .cache = 2 * batch } });
+	warm(batch);
+	for (unsigned i = 0; i < 8; i++)
+		CHECK_EQ(reap_spawn(h.worker, host_return, NULL, &child[i]), 0);
+	warm(batch);
+	for (unsigned i = 0; i < 8; i++)
+		host_ready(child[i]);
+	host_run();
+	CHECK(h.worker->cache.count <= batch);
+	for (unsigned i = 0; i < 8; i++)
+		CHECK_EQ(reap_wait_any(0, NULL), 0);
+	CHECK(h.worker->cache.count <= batch);
+	CHECK_EQ(host_stats(&h).stacks_cached, host_stats(&h).stacks_mapped);
+	host_close(&h);
+}
+
 /* -- who ends, and is followed by one who is fresh */
 
 static struct {
@@ -666,11 +737,27 @@ TEST(fresh, siblings_of_one_whose_parent_sleeps)
 
 	for (unsigned direct = 0; direct < 2; direct++)
 		for (enum reap_policy policy = REAP_POLICY_ADAPTIVE; policy <= REAP_POLICY_SUCCESSOR; policy++) {
+			struct reap_context	*parent[3];
+			struct reap_stats	 stats;
+
 			callbacks.direct = direct;
 			open_fresh(&h, (struct reap_domain_options){ .host = &callbacks, .policy = policy });
-			warm(12);
+			warm(24);
+			/* The first is switched to, the others are launched. */
+			parent[0] = spawn_fresh(&h, host_return, (void *)1);
+			parent[1] = spawn_fresh(&h, waits_for_three, &h);
+			parent[2] = spawn_fresh(&h, waits_for_three, &h);
+			wait_for(parent[0], 1);
+			wait_for(parent[1], 63);
+			wait_for(parent[2], 63);
 			wait_for(spawn_fresh(&h, waits_for_three, &h), 63);
-			CHECK_EQ(host_stats(&h).stacks_cached, host_stats(&h).stacks_mapped);
+			stats = host_stats(&h);
+			CHECK_EQ(stats.stacks_cached, stats.stacks_mapped);
+			CHECK_EQ(stats.ledger[REAP_PAYER_PARENT].contexts, stats.created);
+			if (policy == REAP_POLICY_PARENT)
+				CHECK_EQ(stats.ledger[REAP_PAYER_PARENT].stacks, stats.created);
+			else if (policy == REAP_POLICY_SUCCESSOR)
+				CHECK_EQ(stats.ledger[REAP_PAYER_SUCCESSOR].stacks, stats.created);
 			host_close(&h);
 		}
 }
@@ -716,6 +803,91 @@ TEST(fresh, follows_and_is_followed_by_all_kinds)
 	host_close(&h);
 }
 
+/* -- nobody runs those of another worker */
+
+static struct reap_context *theirs;
+static struct latch made = LATCH_INIT, met = LATCH_INIT;
+
+static void *
+makes_one(void *arg)
+{
+	struct host		*h = arg;
+	struct host_worker	 me = { .host = h };
+	struct reap_worker	*worker;
+
+	CHECK_EQ(reap_worker_start(h->domain, &me, &worker), 0);
+	/* In turn: a worker that has a stack at hand. */
+	CHECK_EQ(reap_wait(host_spawn(host_return, NULL), 0, NULL), 0);
+	CHECK_EQ(reap_spawn(worker, host_return, NULL, &theirs), 0);
+	latch_hit(&made);
+	latch_await(&met, 1);
+	host_ready(theirs);
+	CHECK_EQ(reap_wait(theirs, 0, NULL), 0);
+	CHECK_EQ(reap_worker_stop(worker), 0);
+	return NULL;
+}
+
+static bool choosing;
+
+static struct reap_context *
+next_theirs(struct reap_worker *worker)
+{
+	struct reap_context *context = host_next(worker);
+
+	return context == NULL && choosing ? theirs : context;
+}
+
+static void
+runs_to_the_end(void *arg)
+{
+	struct reap_context *child;
+
+	(void)arg;
+	choosing = true;
+	CHECK_EQ(reap_spawn(reap_worker_self(), host_return, NULL, &child), 0);
+	host_ready(child);
+	(void)reap_yield(reap_worker_self());
+}
+
+static intptr_t
+sleeps_for_theirs(void *arg)
+{
+	struct reap_context *child;
+
+	(void)arg;
+	CHECK_EQ(reap_spawn(reap_worker_self(), host_return, NULL, &child), 0);
+	(void)reap_wait(child, 0, NULL);	/* nobody readies it */
+	return 0;
+}
+
+static void
+runs_to_sleep(void *arg)
+{
+	(void)arg;
+	choosing = true;
+	(void)host_spawn(sleeps_for_theirs, NULL);
+	(void)reap_yield(reap_worker_self());
+}
+
+TEST(fresh, of_another_worker_is_not_run)
+{
+	struct reap_host	callbacks = { .next = next_theirs, .ready = host_ready, .shares = true };
+	struct host		h;
+	pthread_t		thread;
+
+	callbacks.idle = host_idle;
+	callbacks.wake = host_wake;
+	host_open(&h, (struct reap_domain_options){ .host = &callbacks });
+	CHECK_EQ(reap_wait(host_spawn(host_return, NULL), 0, NULL), 0);
+	CHECK_EQ(pthread_create(&thread, NULL, makes_one, &h), 0);
+	latch_await(&made, 1);
+	CHECK_MISUSE("pinned", runs_to_the_end, NULL);
+	CHECK_MISUSE("pinned", runs_to_sleep, NULL);
+	latch_hit(&met);
+	CHECK_EQ(pthread_join(thread, NULL), 0);
+	host_close(&h);
+}
+
 /* -- who is shared is counted as that */
 
 static int shared_here;
@@ -747,5 +919,37 @@ TEST(fresh, a_parent_is_shared_when_its_last_child_is_collected)
 	shared_here = 1;
 	CHECK_EQ(reap_wait(host_spawn(collects_shared, NULL), 0, NULL), 0);
 	CHECK_EQ(shared_here, 0);
+	host_close(&h);
+}
+
+static intptr_t
+loses_to_joiners(void *arg)
+{
+	static struct reap_handle handle[40];
+	struct reap_context	*last;
+
+	(void)arg;
+	for (unsigned i = 0; i < 40; i++)
+		handle[i] = reap_context_handle(host_spawn(host_return, NULL));
+	host_yield();
+	for (unsigned i = 0; i < 40; i++) {
+		named.handle = handle[i];
+		CHECK_EQ(pthread_create(&named.joiner, NULL, joins, NULL), 0);
+		CHECK_EQ(pthread_join(named.joiner, NULL), 0);
+	}
+	CHECK_EQ(reap_children(), 0);
+	last = host_spawn(host_return, NULL);	/* which makes us look */
+	CHECK_EQ(reap_context_share(reap_worker_current(reap_worker_self())), -EBUSY);
+	CHECK_EQ(reap_wait(last, 0, NULL), 0);
+	CHECK_EQ(reap_context_share(reap_worker_current(reap_worker_self())), 0);
+	return 0;
+}
+
+TEST(fresh, a_parent_is_shared_when_others_have_taken_its_children)
+{
+	struct host h;
+
+	open_fresh(&h, (struct reap_domain_options){ 0 });
+	CHECK_EQ(reap_wait(host_spawn(loses_to_joiners, NULL), 0, NULL), 0);
 	host_close(&h);
 }
