@@ -60,6 +60,7 @@ reap__collect(struct reap_worker *worker, struct reap_context *context, struct r
 	struct reap__stack	*stack = context->stack;
 	struct reap_waiter	*sleeper = NULL;
 	uint64_t		 claim = REAP_LOAD_RELAXED(&context->claim), since = 0, tombstone = 0;
+	bool			 shared = !reap__private(context->flags);
 
 	if (worker != NULL && worker->domain != domain)
 		worker = NULL;
@@ -76,6 +77,7 @@ reap__collect(struct reap_worker *worker, struct reap_context *context, struct r
 			reap__inbox_unlink(&parent->inbox, context);
 		}
 		parent->kids--;
+		parent->live->shared_kids -= shared;
 	}
 	if (REAP_UNLIKELY(stack != NULL && stack->kind == REAP__STACK_ADOPTED)) {
 		/* The embedder's memory, record included: off_cpu() may free it. */
@@ -84,8 +86,9 @@ reap__collect(struct reap_worker *worker, struct reap_context *context, struct r
 	}
 	if (REAP_UNLIKELY(context->off_cpu != NULL))
 		context->off_cpu(context, context->status);
-	/* Only now: off_cpu() may ask for the name, which shares it. */
-	if (!reap__private(context->flags) && parent != NULL && parent == collector && !reap__adopted(claim))
+	/* It may have asked for the name, which shares one that has left its parent's count. */
+	if (REAP_UNLIKELY(!reap__private(context->flags) != shared) && parent != NULL && parent == collector &&
+	    !reap__adopted(claim))
 		parent->live->shared_kids--;
 	if (stack != NULL)
 		give_up_stack(domain, worker, context, stack, payer);
@@ -119,11 +122,13 @@ reap__collect(struct reap_worker *worker, struct reap_context *context, struct r
 int
 reap__plain_collect_rest(struct reap_worker *worker, struct reap__stack *stack)
 {
-	worker->cache.spilled = false;
+	struct reap__depot *depot = &worker->domain->depot;
+
 	if (stack != NULL)
-		reap__stack_put(&worker->domain->depot, &worker->cache, stack);
+		reap__stack_put(depot, &worker->cache, stack);
 	else
-		reap__stack_settle(&worker->domain->depot);
+		reap__stack_settle(depot);
+	worker->cache.spilled = reap__stack_unsettled(depot);	/* each of those who reap does a bounded step */
 	if (worker->limited)
 		reap__limit_return(worker->domain, worker);
 	reap__descriptor_surplus(worker);

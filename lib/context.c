@@ -293,7 +293,7 @@ reap__share_words(struct reap_context *context)
 	if (parent != NULL && !reap__adopted(REAP_LOAD_RELAXED(&context->claim)) && !(parent->flags & REAP__EXITED)) {
 		reap__make_kin(parent);
 	}
-	REAP_STORE_RELAXED(&context->flags, (reap__flags(context) & ~REAP__PLAIN) | REAP__SHARED);
+	REAP_STORE_RELAXED(&context->flags, (reap__flags(context) & ~REAP__PLAINLY) | REAP__SHARED);
 }
 
 static void

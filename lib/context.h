@@ -102,6 +102,7 @@ reap__adopted(uint64_t claim)
 #define REAP__AWAITED		0x10000u /* somebody waits for it who was told, or resumed, before the landing; by itself */
 #define REAP__PLAIN		0x20000u /* born by reap_spawn() with nothing uncommon about it: plain.h */
 #define REAP__THINS		0x40000u /* its policy may leave a thin zombie of a plain one; with PLAIN only */
+#define REAP__PLAINLY		(REAP__PLAIN | REAP__THINS)	/* go together */
 #define REAP__POLICY_OF(flags)	((enum reap_policy)((flags) >> REAP__POLICY_SHIFT & 7))
 
 /*
@@ -288,7 +289,7 @@ reap__set_flags(struct reap_context *context, uint32_t set)
 static inline void
 reap__not_plain(struct reap_context *context)
 {
-	REAP_STORE_RELAXED(&context->flags, REAP_LOAD_RELAXED(&context->flags) & ~REAP__PLAIN);
+	REAP_STORE_RELAXED(&context->flags, REAP_LOAD_RELAXED(&context->flags) & ~REAP__PLAINLY);
 	context->live->clean = NULL;
 }
 

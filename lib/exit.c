@@ -292,7 +292,7 @@ exit_now(struct reap_worker *worker, struct reap_context *context, uint32_t flag
 		reap__count_own(&worker->count.based, 1);
 		to = worker->base;
 	}
-#if defined(REAP_MD_LAUNCH) && !REAP__SAN_ON
+#if defined(REAP_MD_LAUNCH) && !REAP__SAN_WATCHES_STACKS
 	if (REAP_LIKELY(reap__hands_over(worker, worker->current, to)))
 		reap__hand_over(worker, worker->current, to);
 #endif

@@ -52,7 +52,8 @@ reap__plain_spawn(struct reap_worker *worker, reap_entry *entry, void *arg, stru
 	uint32_t		 its = reap__flags(parent);
 
 	if (REAP_UNLIKELY(context == NULL || worker->cache.count == 0 || created == worker->block ||
-	    (its & (REAP__BOUND | REAP__KIN | REAP__SUB_ADOPTED)) != REAP__BOUND))
+	    (its & (REAP__BOUND | REAP__KIN | REAP__SUB_ADOPTED)) != REAP__BOUND ||
+	    worker->cache.epoch != REAP_LOAD_RELAXED(&worker->cache.depot->epoch)))	/* relaxed: as in reap__stack_get() */
 		return false;
 	worker->descriptors = context->next;
 	worker->ndescriptors--;
@@ -167,7 +168,7 @@ reap__plain_follower(struct reap_worker *worker, struct reap_context *context)
 	return worker->base;
 }
 
-#if defined(REAP_MD_LAUNCH) && !REAP__SAN_ON
+#if defined(REAP_MD_LAUNCH) && !REAP__SAN_WATCHES_STACKS
 /*
  * Nobody sleeps for the dead one, whose stack goes to the successor, who is fresh: in the place of one that would have to be
  * fetched while this one is put back.  The successor begins at the top; from then on nobody is on the part that is the dead
@@ -263,7 +264,7 @@ reap__plain_sleep(struct reap_worker *worker, struct reap_context *self, struct 
 REAP__INLINE int
 reap__leave_plainly(struct reap_worker *worker, struct reap_context *to, int (*after)(struct reap_worker *, void *), void *arg)
 {
-#if defined(REAP_MD_LAUNCH) && !REAP__SAN_ON
+#if defined(REAP_MD_LAUNCH) && !REAP__SAN_WATCHES_STACKS
 	struct reap_context *from = worker->current;
 
 	if (reap__fresh(to) && REAP_LIKELY(to->live == &worker->fresh_live)) {

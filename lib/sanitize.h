@@ -76,6 +76,8 @@
 #endif
 
 #define REAP__SAN_ON	(REAP__ASAN || REAP__LSAN || REAP__TSAN || REAP__MSAN || REAP__VALGRIND)
+/* Must somebody be told when a stack gets another context?  Not valgrind: where that looks on nobody is born plain, see plain.h. */
+#define REAP__SAN_WATCHES_STACKS	(REAP__ASAN || REAP__LSAN || REAP__TSAN || REAP__MSAN)
 /* Must the swap stand in the very function that leaves? */
 #define REAP__SAN_WATCHES_SWITCH	(REAP__ASAN || REAP__TSAN || REAP__MSAN)
 #define REAP__SAN_INLINE	static inline __attribute__((always_inline, unused))

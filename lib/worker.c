@@ -23,7 +23,7 @@ _Thread_local struct reap_worker *reap__here;
 _Noreturn __attribute__((noinline)) void
 reap__jump_cold(struct reap_worker *worker, struct reap_context *to)
 {
-	worker->count.switches--;	/* an exit of this kind is counted as such */
+	reap__count_own(&worker->count.switches, (uint64_t)-1);	/* an exit of this kind is counted as such */
 	reap__jump(worker, to);
 }
 

@@ -215,6 +215,27 @@ schedule_md_leave(void **save, void *to, struct reap_worker *worker, int (*after
 }
 #endif
 
+#ifdef REAP_MD_LAUNCH
+_Noreturn void	the_launch(void *top, struct reap_worker *, const uint64_t *control) __asm__("reap_md_launch");
+int	the_leave_launch(void **save, void *top, struct reap_worker *, int (*after)(struct reap_worker *, void *), void *arg,
+	    const uint64_t *control) __asm__("reap_md_leave_launch");
+
+_Noreturn void
+schedule_md_launch(void *top, struct reap_worker *worker, const uint64_t *control)
+{
+	schedule_point("final switch, the stack goes with it");
+	the_launch(top, worker, control);
+}
+
+int
+schedule_md_leave_launch(void **save, void *top, struct reap_worker *worker, int (*after)(struct reap_worker *, void *), void *arg,
+    const uint64_t *control)
+{
+	schedule_point("switch");
+	return the_leave_launch(save, top, worker, after, arg, control);
+}
+#endif
+
 uint64_t
 schedule_credits(const struct reap_domain *domain)
 {

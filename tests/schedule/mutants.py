@@ -15,7 +15,7 @@ EDITS = [
     (r'(\nreap__descriptor_get\(.*?)return (reap__descriptor_get_cold\(.*?\));(.*?)return (\w+);(\n\}\n)',
      r'\1return schedule_taken(\2);\3return schedule_taken(\4);\5'),
     (r'(\nreap__descriptor_put\([^{;]*\{\n)', r'\1\tschedule_freed(context);\n'),
-    (r'worker->descriptors = context->next;(?=\n\tworker->ndescriptors--;\n\t\(void\)reap__stack_cache_pop)',
+    (r'worker->descriptors = context->next;(?=\n\tworker->ndescriptors--;\n\treap__stack_promise)',
      'worker->descriptors = schedule_taken(context)->next;'),
     (r'(\n\t)(child->next = worker->descriptors;)', r'\1schedule_freed(child);\1\2'),
 ]

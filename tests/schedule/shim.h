@@ -103,11 +103,14 @@
 #define REAP__ASAN	0
 #endif
 #define REAP__SAN_ON	1
+#define REAP__SAN_WATCHES_STACKS	REAP__ASAN	/* else a stack changes hands as it does in the library */
 #define REAP__SAN_WATCHES_SWITCH	REAP__ASAN	/* else the assembly is to be what it is */
 
-/* The switches that are the end of a function: inside.c puts a step before them.  The assembly does not include this. */
+/* The switches that have no hook of these: inside.c puts a step before them.  The assembly does not include this. */
 #define reap_md_switch	schedule_md_switch
 #define reap_md_leave	schedule_md_leave
+#define reap_md_launch	schedule_md_launch
+#define reap_md_leave_launch	schedule_md_leave_launch
 
 struct reap__san {
 	const void	*lo;
