@@ -2,8 +2,8 @@
 /*
  * coroutine.S: the switch of Ruby 3.1.
  *
- * A coroutine is a structure whose first word is where its stack was left.  What lies there is Ruby's business, which makes the first
- * one by itself; it has no room for control words, so these are the thread's.
+ * A coroutine is a structure whose first word is where its stack was left.  What lies there is Ruby's business, which makes the
+ * first one by itself; it has no room for control words, so these are the thread's.
  *
  *	  high	|   NULL at first		|
  *		+-------------------------------+
@@ -16,7 +16,8 @@
  *	 +0x00	|   %r15			|
  *	  low	+-------------------------------+ <- the first word
  *
- * Ruby's own does the same, and ends in a RET.
+ * It ends in a RET, unlike the switches of libreap: Ruby calls it from one place only, so the processor predicts well where every
+ * fiber goes on, and after it every function on the way back.  With a jump, Ruby's fibers were a fifth slower.
  */
 #include "macros.h"
 
@@ -63,7 +64,6 @@
 	CFI_COROUTINE
 	mov	%rsp, (%rdi)
 	mov	(%rsi), %rsp
-	mov	RIP(%rsp), %rcx
 	mov	RBP(%rsp), %rbp
 	mov	RBX(%rsp), %rbx
 	mov	R12(%rsp), %r12
@@ -71,11 +71,9 @@
 	mov	R14(%rsp), %r14
 	mov	R15(%rsp), %r15
 	mov	%rdi, %rax
-	lea	SIZE(%rsp), %rsp
-	.cfi_def_cfa_offset 0
-	notrack jmp *%rcx
-	ud2
-	.cfi_def_cfa_offset 8
+	lea	RIP(%rsp), %rsp
+	.cfi_def_cfa_offset SIZE - RIP
+	ret
 	.cfi_restore %rbp
 	.cfi_restore %rbx
 	.cfi_restore %r12

@@ -3,8 +3,8 @@
  * masks.c: who changes signal masks?
  *
  * As long as nobody in the process has set a mask, or a handler (in which there is another mask), all masks are what they were at
- * the start, and to save and restore them is to do nothing.  So whatever sets one is called by way of here, and the first call makes
- * masks belong to contexts, for good.  What was saved before that holds the mask of then, which is right.
+ * the start, and to save and restore them is to do nothing.  So whatever sets one is called by way of here, and the first call
+ * makes masks belong to contexts, for good.  What was saved before that holds the mask of then, which is right.
  *
  * Not seen: raw system calls, and posix_spawn()'s mask, which is another process's.
  */

@@ -198,7 +198,7 @@
 	.size	setcontext, . - setcontext
 
 /*
- * The bottom of a made context.  Its function returns to reap__compat_ended; unwinders look up the address before, which is the NOP.
+ * The bottom of a made context.  Its function returns to reap__compat_ended; unwinders look up the address before, the NOP.
  *	in	%rbx uc_link, %rsp aligned to 16
  */
 	.p2align 5

@@ -14,7 +14,8 @@ import shlex
 import subprocess
 import sys
 
-SERVED = set('''getcontext makecontext setcontext swapcontext jump_fcontext make_fcontext ontop_fcontext coroutine_transfer'''.split())
+SERVED = set('''getcontext makecontext setcontext swapcontext jump_fcontext make_fcontext ontop_fcontext
+    coroutine_transfer'''.split())
 MASKS = set('''sigprocmask pthread_sigmask pthread_attr_setsigmask_np sigaction __sigaction signal bsd_signal ssignal sysv_signal
     __sysv_signal sigset sighold sigrelse sigblock sigsetmask'''.split())
 BAD = 127       # the status of a program that was refused
@@ -79,7 +80,8 @@ def main():
     cases = Cases()
 
     found = defined(args.nm, compat)
-    cases.add('it exports what it serves and what it has to see, and no more', (found == SERVED | MASKS, sorted(found ^ (SERVED | MASKS))))
+    cases.add('it exports what it serves and what it has to see, and no more',
+              (found == SERVED | MASKS, sorted(found ^ (SERVED | MASKS))))
     for library in args.libreap:
         names = defined(args.nm, library)
         cases.add('%s defines nothing of it' % pathlib.Path(library).name, (names, 'no symbol at all'),
@@ -97,7 +99,8 @@ def main():
     cases.add('a stock program says the same', (sound[0] == 0, sound), (shim[0] == 0, shim), (shim[2] == '', shim[2]),
               (set(sound[1].splitlines()) <= set(shim[1].splitlines()), shim[1]))
     cases.add('the report counts what it served, and a child on its own',
-              (len(lines) == 2 and all(re.match(r'libreap-compat: %s\[\d+\]: ' % pathlib.Path(args.stock).name, s) for s in lines), lines),
+              (len(lines) == 2, lines),
+              (all(re.match(r'libreap-compat: %s\[\d+\]: ' % pathlib.Path(args.stock).name, s) for s in lines), lines),
               (sorted(c.get('swapcontext', -1) >= 1000000 for c in counts) == [False, True], counts),
               (any(c.get('swapcontext') == 0 and c.get('setcontext') == 1 for c in counts), counts),
               (sum('signal masks never touched' in s for s in lines) == 1 and
@@ -114,7 +117,8 @@ def main():
 
     def library(name, text):
         path = work / name
-        subprocess.run(cc + ['-shared', '-fPIC', '-Wl,-soname,' + name, '-x', 'c', '-', '-o', str(path)], input=text, text=True, check=True)
+        subprocess.run(cc + ['-shared', '-fPIC', '-Wl,-soname,' + name, '-x', 'c', '-', '-o', str(path)], input=text, text=True,
+                       check=True)
         return str(path)
 
     def program(name, *libraries):

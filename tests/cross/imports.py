@@ -14,7 +14,8 @@ import sys
 
 # A linker, a C library or a compiler put these there.
 GLUE = re.compile(r'_ITM_\w+|__gmon_start__|__cxa_finalize|__+tls_get_\w+|__errno_location|__stack_chk_\w+|__aeabi_\w+|__gnu_\w+|'
-                  r'__getauxval|_GLOBAL_OFFSET_TABLE_|__libc_\w+|_dl_\w+|\.TOC\.|__\w+_chk|reap_\w+|_?_?(?:mem(?:set|cpy|move|cmp))')
+                  r'__getauxval|'
+                  r'_GLOBAL_OFFSET_TABLE_|__libc_\w+|_dl_\w+|\.TOC\.|__\w+_chk|reap_\w+|_?_?(?:mem(?:set|cpy|move|cmp))')
 
 POSIX = set('''
     abort aligned_alloc calloc clock_gettime fclose fopen free fscanf malloc mmap mprotect munmap realloc sched_yield strlen
