@@ -100,12 +100,17 @@ conditions(void)
 	CHECK_EQ(count_of("futex wake", "&cond", "tells"), 1);
 }
 
-static void
-swap(uint64_t *word, uint64_t expected, uint64_t value)
-{
-	while (!REAP_CAS_ACQ_REL(word, &expected, value))
-		;
-}
+#define SWAP(name)										\
+	static void										\
+	name(uint64_t *word, uint64_t expected, uint64_t value)					\
+	{											\
+		while (!REAP_CAS_ACQ_REL(word, &expected, value))				\
+			;									\
+	}
+SWAP(swap)
+SWAP(once)
+SWAP(once_more)
+SWAP(and_again)
 
 /* A loop that fails is a retry, unless it is kept from trying again for some microseconds: hence some loops.  One try is none. */
 static void
@@ -122,6 +127,12 @@ retries(void)
 		swap(&word, word + 1, word + 2);
 	CHECK(count_of("CAS retry", "word", "swap") > 0);
 	CHECK(count_of("CAS retry", "word", "swap") <= 1000);
+	/* One failure and the success that ends it are a retry, too. */
+	once(&word, word + 1, word);
+	once_more(&word, word + 1, word);
+	and_again(&word, word + 1, word);
+	CHECK(count_of("CAS retry", "word", "once") + count_of("CAS retry", "word", "once_more") +
+	    count_of("CAS retry", "word", "and_again") > 0);
 }
 
 /* From the first queue to the run, whatever it is moved through. */
