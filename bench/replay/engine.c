@@ -398,7 +398,6 @@ engine_round(struct round *round)
 	engine->end = after.wall;
 	put_waits(&round->waits);
 	round->seconds = (double)(after.wall - before.wall) / 1e9;
-	round->cpu_seconds = (double)(after.cpu - before.cpu) / 1e9;
 	put_meters(round, &before, &after);
 	put_tallies(round);
 	if (engine->setup.measuring)

@@ -50,7 +50,6 @@ struct round {
 	double	 figure[FIGURES];	/* NAN: not seen */
 	uint64_t outcome[MODES][OUTCOMES];
 	double	 seconds;		/* how long the round took */
-	double	 cpu_seconds;		/* of its process */
 	struct hist latency[LATENCIES];
 	struct series series;		/* measuring rounds only */
 	struct waits waits;

@@ -18,7 +18,7 @@
 /* What else the machine did while a group was played. */
 struct noise {
 	double	 seconds;			/* that were watched */
-	/* processor seconds: of the rounds; of all that ran, -1: not known; that a host kept */
+	/* processor seconds: of ours; of all that ran, -1: not known; that a host kept */
 	double	 own, busy, stolen;
 	double	 pace[2 * PLAN_ROUNDS_MAX * SIDES];	/* a fixed loop before each round: its time, us */
 	size_t	 paces;

@@ -4,6 +4,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "burn.h"
@@ -199,11 +200,8 @@ play(struct run *run, bool measuring, unsigned number, unsigned rounds, bool kep
 		progress_show(run, what, side[s].name, ((double)number + (measuring ? rounds : 0)) / (2.0 * rounds));
 		if (cell_round(&run->cell[s], &round) != 0)
 			note_failure(run, s);
-		else {
-			run->group->noise.own += round.cpu_seconds;
-			if (kept)
-				keep(&run->group->column[s], &round, measuring);
-		}
+		else if (kept)
+			keep(&run->group->column[s], &round, measuring);
 	}
 	return seconds() - start;
 }
@@ -229,11 +227,23 @@ affordable(const struct run *run, double pace)
 	return rounds >= planned ? planned : (unsigned)rounds;
 }
 
+/* Processor seconds of ours: this process, and the cells that have ended. */
+static double
+own_cpu(void)
+{
+	struct rusage self, cells;
+
+	getrusage(RUSAGE_SELF, &self);
+	getrusage(RUSAGE_CHILDREN, &cells);
+	return (double)(self.ru_utime.tv_sec + self.ru_stime.tv_sec + cells.ru_utime.tv_sec + cells.ru_stime.tv_sec) +
+	    (double)(self.ru_utime.tv_usec + self.ru_stime.tv_usec + cells.ru_utime.tv_usec + cells.ru_stime.tv_usec) / 1e6;
+}
+
 static void
 run_group(struct run *run)
 {
 	struct machine_time before = machine_time(), after;
-	double start = seconds(), watched;
+	double start = seconds(), own = own_cpu();
 	unsigned rounds, measuring, i, s;
 
 	for (s = run->sides = 0; s < SIDES; s++)
@@ -251,10 +261,10 @@ run_group(struct run *run)
 		play(run, true, i, measuring, true);
 	stop_cells(run);
 	after = machine_time();
-	watched = seconds() - start;
 	run->group->noise.busy = before.busy < 0 ? -1 : after.busy - before.busy;
 	run->group->noise.stolen = after.stolen - before.stolen;
-	run->group->noise.seconds = watched;
+	run->group->noise.seconds = seconds() - start;
+	run->group->noise.own = own_cpu() - own;
 }
 
 unsigned

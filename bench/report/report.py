@@ -123,7 +123,7 @@ shown is the median, over several traces the geometric mean of the medians, with
 (400 draws). A difference is claimed if the interval leaves out 1, the median is 5% off it at least, and there are three rounds
 or more.</p>
 <p>While rounds are played the report watches what other processes use, what a host keeps from this machine, and how long a
-fixed loop takes. What it wavered by in excess of 5% widens every interval of that place, to either side.</p>
+fixed loop takes. If it wavered by more than 5%, that widens every interval of the place, to either side.</p>
 <p>Latencies are stamped at every exit, none is sampled and none is left out; they go into log-linear histograms, off by at most
 1.6%; the largest is exact. The replay is a closed loop, as the recorded programs are: a side that is slow has its next exits
 later. The scene <i>paced</i> is an open loop: there a latency counts from when the end was due (no coordinated omission). “Exit

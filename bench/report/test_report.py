@@ -143,7 +143,9 @@ def intervals_hold_what_they_say(_):
 
 
 def percentile_table_is_hdrhistograms(_):
-    table = N.Latency({'count': 1000, 'max': 5000, 'buckets': [1000, 900, 2000, 90, 5000, 10]}).table().splitlines()
+    latency = N.Latency({'count': 1000, 'max': 5000, 'buckets': [1000, 900, 2000, 90, 5000, 10]})
+    table = latency.table().splitlines()
+    expect([latency.quantile(q) for q in (0.5, 0.9, 0.901, 0.99, 0.991, 1)] == [1000, 1000, 2000, 2000, 5000, 5000])
     expect(table[0].split() == ['Value', 'Percentile', 'TotalCount', '1/(1-Percentile)'], table[0])
     rows = [line.split() for line in table[2:] if not line.startswith('#')]
     expect(rows[0] == ['1.000', '0.000000000000', '900', '1.00'], rows[0])
@@ -322,8 +324,8 @@ FTRACE = '''# tracer: nop
               sh-100     [000] .....     1.000020: sys_wait4(upid: ffffffffffffffff, stat_addr: 0, options: 0, ru: 0)
       odd-name 1-101     [001] .....     1.000100: sched_process_exit: comm=odd-name 1 pid=101 prio=120
       odd-name 1-101     [001] d....     1.000110: signal_generate: sig=17 errno=0 code=1 comm=sh pid=100 grp=1 res=0
+      odd-name 1-101     [001] d....     1.000115: sched_switch: prev_comm=odd-name 1 prev_pid=101 prev_state=X ==> next_comm=sh
               sh-100     [000] .....     1.000120: sys_wait4 -> 0x65
-      odd-name 1-101     [001] d....     1.000130: sched_switch: prev_comm=odd-name 1 prev_pid=101 prev_state=X ==> next_comm=sh
               sh-100     [000] .....     1.000140: task_newtask: pid=102 comm=sh clone_flags=3d0f00 oom_score_adj=0
               sh-100     [000] .....     1.000150: sched_process_fork: comm=sh pid=100 child_comm=sh child_pid=102
               sh-102     [000] .....     1.000160: sched_process_exit: comm=sh pid=102 prio=120
@@ -351,7 +353,7 @@ STRACE = '''200 10.000000 execve("/bin/sh", 0x7ffe, 0x7ffe) = 0
 def recordings_become_traces(directory):
     path = os.path.join(directory, 'recording')
     for recorder, text, root, wanted in (
-            (record.Tracefs(1), FTRACE, 100, ['1,0,P,0,200,,,,,R,0,sh', '2,1,P,10,100,110,130,20,120,B,1,odd-name 1',
+            (record.Tracefs(1), FTRACE, 100, ['1,0,P,0,200,,,,,R,0,sh', '2,1,P,10,100,110,115,20,120,B,1,odd-name 1',
                                               '3,1,T,150,160,,,,,A,0,sh']),
             (record.Strace(1), STRACE, None, ['1,0,P,0,300,310,,,,R,0,sh', '2,1,P,150,150,170,,180,180,N,0,sh',
                                               '3,1,V,210,230,240,,220,250,B,0,true'])):
