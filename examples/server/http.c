@@ -343,7 +343,8 @@ answer(struct conn *c, int status, const char *type, const void *data, size_t n,
 {
 	int err = answer_header(c, status, type, n, more);
 
-	return err != 0 || c->parser.method == HTTP_HEAD ? err : put(c, data, n);
+	/* The parser says HEAD as soon as it has seen an H: only a URL confirms it. */
+	return err != 0 || (c->parser.method == HTTP_HEAD && c->url_length > 0) ? err : put(c, data, n);
 }
 
 static int

@@ -280,7 +280,7 @@ def pipelined_requests_are_answered_in_their_order():
 H = b'GET /hello HTTP/1.1\r\nHost: x\r\n'
 E = b'POST /echo HTTP/1.1\r\nHost: x\r\n'
 WRONG = [       # after each of these the connection is closed
-    (400, b'nonsense\r\n\r\n'), (400, b'GET\r\n\r\n'), (400, b'GET /hello\x01 HTTP/1.1\r\n\r\n'), (400, b'GET /hello HTTP/x\r\n\r\n'),
+    (400, b'nonsense\r\n\r\n'), (400, b'HELLO / HTTP/1.1\r\n\r\n'), (400, b'GET\r\n\r\n'), (400, b'GET /hello\x01 HTTP/1.1\r\n\r\n'), (400, b'GET /hello HTTP/x\r\n\r\n'),
     (400, b'GET /hello JTTP/1.1\r\n\r\n'), (400, b'\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03'), (400, b'\0' * 20),
     (400, b'GET /hello HTTP/1.1\r\n\r\n'), (400, H + b'Host: y\r\n\r\n'), (400, H + b'A b: c\r\n\r\n'), (400, H + b'Content-Length : 3\r\n\r\nabc'), (400, H + b'A: b\x01\r\n\r\n'),
     (400, H + b': c\r\n\r\n'), (400, H + b'Content-Length: x\r\n\r\n'), (400, H + b'Content-Length: -1\r\n\r\n'),

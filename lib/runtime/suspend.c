@@ -147,17 +147,24 @@ take_place(struct reap_context *parked, void *arg)
 	}
 }
 
+static bool
+take_token(struct reap_parking *parking)
+{
+	uintptr_t token = TOKEN;
+
+	/* Acquire: pairs with the release of the unpark that left the token. */
+	return REAP_LOAD_RELAXED(&parking->reap__word) == TOKEN && REAP_CAS_ACQUIRE(&parking->reap__word, &token, EMPTY);
+}
+
 int
 reap_park_at(struct reap_parking *parking)
 {
 	struct worker *w = reap__self();
 	struct place place = { parking, false };
-	uintptr_t token = TOKEN;
 
 	if (w == NULL)
 		return -EPERM;
-	/* Acquire: pairs with the release of the unpark that left the token. */
-	if (REAP_LOAD_RELAXED(&parking->reap__word) == TOKEN && REAP_CAS_ACQUIRE(&parking->reap__word, &token, EMPTY))
+	if (take_token(parking))
 		return 0;
 	reap_park(w->reap, take_place, &place);
 	return place.taken ? -EBUSY : 0;
@@ -183,13 +190,11 @@ reap_park_until(struct reap_parking *parking, uint64_t when)
 {
 	struct limited limited = { { parking, false }, { when, { TIMER_OUT, NULL, &parking->reap__word, false } } };
 	struct worker *w = reap__self();
-	uintptr_t token = TOKEN;
 	int err;
 
 	if (w == NULL)
 		return -EPERM;
-	/* Acquire: as in reap_park_at(). */
-	if (REAP_LOAD_RELAXED(&parking->reap__word) == TOKEN && REAP_CAS_ACQUIRE(&parking->reap__word, &token, EMPTY))
+	if (take_token(parking))
 		return 0;
 	if (when <= reap__now(w->runtime))
 		return -ETIMEDOUT;
