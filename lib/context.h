@@ -341,6 +341,7 @@ void			 reap__descriptor_give_back(struct reap_domain *domain, struct reap_conte
 void			 reap__descriptor_hand_on(struct reap_worker *worker);
 void			 reap__descriptor_donate(struct reap_worker *worker);
 void			 reap__descriptor_trim(struct reap_domain *domain, struct reap_worker *worker);
+uint64_t		 reap__descriptor_trim_aged(struct reap_domain *domain, struct reap_worker *worker);
 void			 reap__descriptor_fini(struct reap_domain *domain);
 void			 reap__ref_add(struct reap_worker *worker, struct reap_context *context, uint64_t n);
 

@@ -132,6 +132,8 @@ take_one(struct reap_domain *domain)
 		domain->descriptors = context->next;
 		domain->ndescriptors--;
 	}
+	if (domain->ndescriptors < domain->fewest)
+		domain->fewest = domain->ndescriptors;
 	/* Fresh, or trim took the living reference away: a clean one has it. */
 	if (REAP__REFS(REAP_LOAD_RELAXED(&context->refs)) == 0)
 		REAP_STORE_RELEASE(&context->refs, REAP__REFS_ALIVE);	/* pairs with the acquire in refer() */
@@ -253,6 +255,39 @@ reap__descriptor_trim(struct reap_domain *domain, struct reap_worker *worker)
 		domain->carving = slab;
 	}
 	pthread_mutex_unlock(&domain->lock);
+}
+
+/*
+ * As idle stacks do, descriptors that nobody has needed for a period give their pages back at its end: if there are enough of them to
+ * fill a slab.  Returns when to ask again, or UINT64_MAX.
+ */
+uint64_t
+reap__descriptor_trim_aged(struct reap_domain *domain, struct reap_worker *worker)
+{
+	const uint64_t	decay = domain->depot.decay;
+	uint64_t	now, due = UINT64_MAX;
+	bool		idle = false;
+
+	if (decay == UINT64_MAX)
+		return UINT64_MAX;
+	now = domain->depot.clock(domain->depot.clock_arg);
+	pthread_mutex_lock(&domain->lock);
+	receive(domain);
+	if (domain->slabs != NULL) {
+		const size_t enough = domain->slabs->capacity;
+
+		if (now < domain->fewest_since || now - domain->fewest_since >= decay) {
+			idle = domain->fewest >= enough;
+			domain->fewest = domain->ndescriptors;
+			domain->fewest_since = now;
+		}
+		if (!idle && domain->ndescriptors >= enough && domain->fewest_since < UINT64_MAX - decay)
+			due = domain->fewest_since + decay;
+	}
+	pthread_mutex_unlock(&domain->lock);
+	if (idle)
+		reap__descriptor_trim(domain, worker);
+	return due;
 }
 
 void

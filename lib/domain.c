@@ -148,5 +148,8 @@ reap_trim_aged(struct reap_domain *domain)
 {
 	struct reap_worker *worker = reap__worker_in(domain);
 
-	return reap__stack_trim_aged(&domain->depot, worker != NULL ? &worker->cache : NULL);
+	uint64_t		 stacks = reap__stack_trim_aged(&domain->depot, worker != NULL ? &worker->cache : NULL);
+	uint64_t		 descriptors = reap__descriptor_trim_aged(domain, worker);
+
+	return stacks < descriptors ? stacks : descriptors;
 }

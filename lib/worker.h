@@ -106,6 +106,8 @@ struct reap_domain {
 	struct reap__descriptors *carving;	/* where fresh descriptors come from; the slabs before it are used up */
 	struct reap_context	*descriptors;	/* free ones */
 	size_t			 ndescriptors;
+	size_t			 fewest;		/* of these, since `fewest_since' by the depot's clock: so many nobody needed */
+	uint64_t		 fewest_since;
 	struct reap_context	*returned;	/* free ones that exits gave back; anybody pushes, who holds the lock takes all */
 	struct reap__counters	 count;		/* of stopped workers, and of threads that are none */
 };

@@ -22,7 +22,7 @@ import catalog      # noqa: E402
 import report       # noqa: E402
 
 HEAVY = 12          # KiB that a context may take, at the most, where many live at the same time: what to ask the machine for
-LIBRARIES = ('micro', 'landing', 'sweep workers', 'sweep stack', 'sweep pages', 'sweep batch')
+LIBRARIES = ('micro', 'landing', 'costs', 'sweep workers', 'sweep stack', 'sweep pages', 'sweep batch')
 
 
 def options_of(arguments):

@@ -4,6 +4,8 @@
  */
 #include <stdio.h>
 
+#include "worker.h"
+
 #include "host.h"
 
 static size_t
@@ -97,5 +99,43 @@ TEST(memory, of_idle_stacks_is_given_back_by_age)
 	CHECK_EQ(host_stats(&h).stacks_resident, 0);
 	CHECK_EQ(reap_trim_aged(h.domain), UINT64_MAX);
 	CHECK(host_stats(&h).stack_bytes_returned > 0);
+	host_close(&h);
+}
+
+/* Descriptors that have been carved from the domain's slabs. */
+static uint32_t
+carved(const struct reap_domain *domain)
+{
+	uint32_t n = 0;
+
+	for (const struct reap__descriptors *slab = domain->slabs; slab != NULL; slab = slab->next)
+		n += slab->carved;
+	return n;
+}
+
+TEST(memory, of_idle_descriptors_is_given_back_by_age)
+{
+	const int	n = 20000;		/* two slabs and more */
+	struct host	h;
+	uint64_t	due;
+
+	if (check_divided(100) != 100)
+		SKIP("a crowd is too much for an instrumented build, or an emulator");
+	host_open(&h, (struct reap_domain_options){ .clock = the_clock, .stack = { .decay_ns = 1000, .flags = REAP_STACK_UNGUARDED } });
+	for (int i = 0; i < n; i++)
+		(void)host_spawn(host_return, NULL);
+	while (reap_wait_any(0, NULL) == 0)
+		continue;
+	due = reap_trim_aged(h.domain);
+	CHECK(carved(h.domain) > (uint32_t)n);
+	now += 999;
+	(void)reap_trim_aged(h.domain);
+	CHECK(carved(h.domain) > (uint32_t)n);		/* not yet */
+	for (int i = 0; i < 4 && due != UINT64_MAX; i++) {
+		now = due > now ? due : now + 1;
+		due = reap_trim_aged(h.domain);
+	}
+	CHECK_EQ(due, UINT64_MAX);
+	CHECK(carved(h.domain) < (uint32_t)n / 2);		/* but for the slab that the base context is in */
 	host_close(&h);
 }
