@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * file.c: the path is walked one directory at a time, each relative to the one before and none through a symbolic link: what is not below
- * the root cannot be named.  Names that begin with a dot are refused, `..' and hidden files alike.
+ * file.c: the path is walked one directory at a time, each relative to the one before and none through a symbolic link: what
+ * is not below the root cannot be named.  Names that begin with a dot are refused, `..' and hidden files alike.
  *
  * These calls block the worker for as long as the disk takes: the kernel knows no other way to open a file.
  */

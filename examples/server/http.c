@@ -2,8 +2,8 @@
 /*
  * http.c: one connection of HTTP/1.1, written down as if there were no other: read a request, answer it, again.
  *
- * All that a connection costs is its context: parser, buffers and answer lie on the stack; a body that is to be echoed is the one thing
- * that is allocated.  Whoever is slow makes this context wait, and nobody else; each wait has its deadline.
+ * All that a connection costs is its context: parser, buffers and answer lie on the stack; a body that is to be echoed is the
+ * one thing that is allocated.  Whoever is slow makes this context wait, and nobody else; each wait has its deadline.
  */
 #include <errno.h>
 #include <limits.h>
@@ -356,7 +356,7 @@ answer_error(struct conn *c, int status, const char *more)
 	return answer(c, status, "text/plain", text, (size_t)n, more);
 }
 
-/* "bytes=FROM-TO", "bytes=FROM-", "bytes=-LAST": 206 and the range; 416: there is none of it; 200: all, when it is anything else. */
+/* "bytes=FROM-TO", "bytes=FROM-", "bytes=-LAST": 206 and the range; 416: there is none of it; 200, all: it is anything else. */
 static int
 range_of(const char *text, off_t size, off_t *from, off_t *to)
 {
@@ -542,8 +542,8 @@ read_request(struct conn *c)
 }
 
 /*
- * The last answer is sent, and the client may still be talking.  To close now would answer that with a reset, which may overtake the
- * answer.  So: no more from us, and a while of listening.
+ * The last answer is sent, and the client may still be talking.  To close now would answer that with a reset, which may
+ * overtake the answer.  So: no more from us, and a while of listening.
  */
 static void
 linger(struct conn *c)

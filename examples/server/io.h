@@ -2,15 +2,15 @@
 /*
  * io.h: contexts that wait for descriptors, on epoll and the bundled runtime.
  *
- * The worker that has nothing to run sleeps in epoll_wait (reap_poller); what comes is handed to the contexts that wait for it.  Any
- * number of workers.
+ * The worker that has nothing to run sleeps in epoll_wait (reap_poller); what comes is handed to the contexts that wait for
+ * it.  Any number of workers.
  *
- * Every descriptor is registered once, edge-triggered, for both directions, each of which has a parking place for one context at a time.
- * An edge unparks; if nobody is parked, the place remembers it.  So: try, and when the kernel says EAGAIN, wait and try again.  A wait
- * may end for nothing; an edge is never lost.
+ * Every descriptor is registered once, edge-triggered, for both directions, each of which has a parking place for one context
+ * at a time. An edge unparks; if nobody is parked, the place remembers it.  So: try, and when the kernel says EAGAIN, wait
+ * and try again.  A wait may end for nothing; an edge is never lost.
  *
- * Errors are returned as -errno.  errno itself is read in functions that cannot switch: a context may come back on another thread, and
- * a compiler may keep the address of that thread-local variable across any call.
+ * Errors are returned as -errno.  errno itself is read in functions that cannot switch: a context may come back on another
+ * thread, and a compiler may keep the address of that thread-local variable across any call.
  */
 #ifndef EXAMPLE_IO_H
 #define EXAMPLE_IO_H
@@ -32,8 +32,8 @@ void			io_destroy(struct io *io);
 uint64_t	io_now(void);
 
 /*
- * A descriptor that does not block, from here to io_close() of the loop.  Its slot outlives it: an event that was on its way when it was
- * closed ends a wait of its successor for nothing.
+ * A descriptor that does not block, from here to io_close() of the loop.  Its slot outlives it: an event that was on its way
+ * when it was closed ends a wait of its successor for nothing.
  */
 int		io_open(struct io *io, int fd);
 void		io_close(struct io *io, int fd);
@@ -44,8 +44,8 @@ enum io_direction { IO_IN, IO_OUT };
 int		io_wait(struct io *io, int fd, enum io_direction direction, uint64_t deadline);
 
 /*
- * After a read: would the next one say -EAGAIN?  One that got less than it asked for has taken all that there was; unless the end had come
- * as well, of which there will be no second edge.  So this is asked after the read.
+ * After a read: would the next one say -EAGAIN?  One that got less than it asked for has taken all that there was; unless the
+ * end had come as well, of which there will be no second edge.  So this is asked after the read.
  */
 bool		io_drained(struct io *io, int fd, size_t wanted, ssize_t got);
 

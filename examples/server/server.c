@@ -212,7 +212,8 @@ listen_at(const char *address, const char *port)
 	if (fd < 0)
 		fprintf(stderr, "server: %s port %s: %s\n", address, port, strerror(errno));
 	else if (getsockname(fd, (struct sockaddr *)&name, &length) == 0 &&
-	    getnameinfo((struct sockaddr *)&name, length, host, sizeof(host), service, sizeof(service), NI_NUMERICHOST | NI_NUMERICSERV) == 0)
+	    getnameinfo((struct sockaddr *)&name, length, host, sizeof(host), service, sizeof(service),
+	    NI_NUMERICHOST | NI_NUMERICSERV) == 0)
 		printf("listening on %s port %s\n", host, service);
 	freeaddrinfo(found);
 	return fd;

@@ -71,7 +71,7 @@ void		http_refuse(int fd);
 #define STATS_MAX	2048
 size_t		server_stats(char *text, size_t size);
 
-/* file.c: open what a decoded path names, "/..." and ended by a zero: a descriptor, its stat filled; or a status of HTTP, negative. */
+/* file.c: open what a decoded path names: a descriptor, its stat filled; or a status of HTTP, negative. */
 int		file_open(const char *path, struct stat *st);
 const char	*file_type(const char *path);
 

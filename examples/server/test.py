@@ -11,6 +11,7 @@ import threading, time
 
 PATIENCE = 60                   # seconds before we say that something will never happen
 HELLO = b'GET /hello HTTP/1.1\r\nHost: x\r\n\r\n'
+MUCH = b'GET /big HTTP/1.1\r\nHost: x\r\n\r\n'
 TESTS = []
 
 
@@ -194,8 +195,8 @@ def answers_as_http_wants_it():
         equal(client.ask(HELLO.replace(b'GET', b'HEAD'), head=True)[1]['content-length'], '6')
         equal(client.ask(b'POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nabcde')[2], b'abcde')
         equal(client.ask(b'POST /echo HTTP/1.1\r\nHost: x\r\n\r\n')[2], b'')
-        equal(client.ask(b'POST /echo HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2;x=y\r\nde\r\n0\r\nA: b\r\n\r\n')[2],
-              b'abcde')
+        chunks = b'3\r\nabc\r\n2;x=y\r\nde\r\n0\r\nA: b\r\n\r\n'
+        equal(client.ask(E + b'Transfer-Encoding: chunked\r\n\r\n' + chunks)[2], b'abcde')
         status, headers, _ = client.ask(HELLO.replace(b'GET', b'DELETE'))
         equal((status, headers['allow']), (405, 'GET, HEAD'))
         status, headers, _ = client.ask(b'GET /echo HTTP/1.1\r\nHost: x\r\n\r\n')
@@ -232,8 +233,8 @@ def files_and_nothing_but_files():
         for path in (b'/nothing', b'/sub/a.txt/', b'/sub/a.txt/b', b'/nothing/a', b'/' + b'a' * 300, b'/empty'):
             equal(get(path)[0], 404, path)
         # What is not below the root, or not a file.
-        for path in (b'/../secret', b'/sub/../../secret', b'/%2e%2e/secret', b'/..%2fsecret', b'/sub/%2e./a.txt', b'/.hidden', b'/./big',
-                     b'/link', b'/loop/a.txt', b'/pipe', b'//../secret'):
+        for path in (b'/../secret', b'/sub/../../secret', b'/%2e%2e/secret', b'/..%2fsecret', b'/sub/%2e./a.txt',
+                     b'/.hidden', b'/./big', b'/link', b'/loop/a.txt', b'/pipe', b'//../secret'):
             check(get(path)[0] in (403, 404), path)
         for path in (b'/%', b'/%0', b'/%zz', b'/%00', b'/big%00.txt'):
             equal(get(path)[0], 400, path)
@@ -280,15 +281,18 @@ def pipelined_requests_are_answered_in_their_order():
 H = b'GET /hello HTTP/1.1\r\nHost: x\r\n'
 E = b'POST /echo HTTP/1.1\r\nHost: x\r\n'
 WRONG = [       # after each of these the connection is closed
-    (400, b'nonsense\r\n\r\n'), (400, b'HELLO / HTTP/1.1\r\n\r\n'), (400, b'GET\r\n\r\n'), (400, b'GET /hello\x01 HTTP/1.1\r\n\r\n'), (400, b'GET /hello HTTP/x\r\n\r\n'),
+    (400, b'nonsense\r\n\r\n'), (400, b'HELLO / HTTP/1.1\r\n\r\n'), (400, b'GET\r\n\r\n'),
+    (400, b'GET /hello\x01 HTTP/1.1\r\n\r\n'), (400, b'GET /hello HTTP/x\r\n\r\n'),
     (400, b'GET /hello JTTP/1.1\r\n\r\n'), (400, b'\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03'), (400, b'\0' * 20),
-    (400, b'GET /hello HTTP/1.1\r\n\r\n'), (400, H + b'Host: y\r\n\r\n'), (400, H + b'A b: c\r\n\r\n'), (400, H + b'Content-Length : 3\r\n\r\nabc'), (400, H + b'A: b\x01\r\n\r\n'),
+    (400, b'GET /hello HTTP/1.1\r\n\r\n'), (400, H + b'Host: y\r\n\r\n'), (400, H + b'A b: c\r\n\r\n'),
+    (400, H + b'Content-Length : 3\r\n\r\nabc'), (400, H + b'A: b\x01\r\n\r\n'),
     (400, H + b': c\r\n\r\n'), (400, H + b'Content-Length: x\r\n\r\n'), (400, H + b'Content-Length: -1\r\n\r\n'),
     (400, H + b'Content-Length: 1\r\nContent-Length: 2\r\n\r\n'), (400, H + b'Content-Length: 99999999999999999999999\r\n\r\n'),
     (400, E + b'Content-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n'), (400, E + b'Transfer-Encoding: chunked\r\n\r\nx\r\n'),
     (400, E + b'Transfer-Encoding: chunked\r\n\r\n-1\r\n'), (400, E + b'Transfer-Encoding: chunked\r\n\r\n1\r\nabcxyz'),
     (400, E + b'Transfer-Encoding: chunked\r\n\r\nfffffffffffffffff\r\n'), (400, E + b'Transfer-Encoding: gzip\r\n\r\n'),
-    (417, E + b'Expect: miracles\r\nContent-Length: 3\r\n\r\n'), (505, b'GET /hello HTTP/2.0\r\nHost: x\r\n\r\n'), (505, b'GET /hello\r\n\r\n'),
+    (417, E + b'Expect: miracles\r\nContent-Length: 3\r\n\r\n'), (505, b'GET /hello HTTP/2.0\r\nHost: x\r\n\r\n'),
+    (505, b'GET /hello\r\n\r\n'),
     (414, b'GET /%s HTTP/1.1\r\nHost: x\r\n\r\n' % (b'a' * 3000)), (431, H + b'A: %s\r\n\r\n' % (b'a' * 9000)),
     (431, H + b''.join(b'A%d: b\r\n' % i for i in range(2000)) + b'\r\n'), (431, H + b'A' * 9000),
     (413, E + b'Content-Length: 50001\r\n\r\n'), (413, E + b'Expect: 100-continue\r\nContent-Length: 4000000000\r\n\r\n'),
@@ -397,7 +401,7 @@ def who_is_slow_waits_alone():
             headers = some(100, b'GET /hello HTTP/1.1\r\nHost: x\r\nA: ')
             blank = some(10, b'\r\n')
             bodies = some(20, E + b'Content-Length: 100\r\n\r\nabc')
-            deaf = some(20, b'GET /big HTTP/1.1\r\nHost: x\r\n\r\n' * 200, small=True)
+            deaf = some(20, MUCH * 200, small=True)
             # They are never quite silent.  No byte helps: a request is to be there in time.
             talking = set(headers + blank)
             while talking:
@@ -456,7 +460,7 @@ def resets_in_the_midst_of_something():
     with Server() as server:
         for i in range(60):
             client = server.client()
-            client.send((E + b'Content-Length: 1000\r\n\r\n' + b'a' * 500, b'GET /he', HELLO, b'GET /big HTTP/1.1\r\nHost: x\r\n\r\n' * 20)[i % 4])
+            client.send((E + b'Content-Length: 1000\r\n\r\n' + b'a' * 500, b'GET /he', HELLO, MUCH * 20)[i % 4])
             if i % 8 == 7:
                 client.more()
             client.reset()
@@ -631,7 +635,7 @@ def ends_in_time_whatever_they_do():
     # At the second signal it does not wait for them, nor for those who do not listen.
     with Server() as server, server.client() as stuck, server.client(small=True) as deaf:
         stuck.send(HELLO[:-1])
-        deaf.send(b'GET /big HTTP/1.1\r\nHost: x\r\n\r\n' * 50)
+        deaf.send(MUCH * 50)
         server.until(lambda s: s['accepted'] >= 2, 'they are known')
         server.kill()
         refuses(server)

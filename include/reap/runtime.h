@@ -27,8 +27,8 @@ REAP_BEGIN_DECLS
 struct reap_runtime;
 
 /*
- * Events from outside, by epoll, kqueue or whatever tells of them.  The workers look for some now and then; and when there is nothing
- * to run, one of them sleeps in poll() instead of sleeping in the runtime.
+ * Events from outside, by epoll, kqueue or whatever tells of them.  The workers look for some now and then; and when there is
+ * nothing to run, one of them sleeps in poll() instead of sleeping in the runtime.
  */
 struct reap_poller {
 	/* Unpark those that events have come for: nothing else of libreap may be called.  If there are none, sleep up to `wait'

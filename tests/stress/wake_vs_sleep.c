@@ -10,9 +10,10 @@
  *	stop	runtimes that end as their workers fall asleep for the first time
  *	events	what unparks comes by the poller, which nobody wakes for it
  *
- * All but the last is done twice, the second time with workers that sleep in a poller.  The last four wait between their rounds, a little longer each time, then from none again: so that some rounds hit the
- * moment at which the last worker goes to sleep, some tens of microseconds after it ran dry.  This program's runtime is built
- * to take some microseconds for that moment.
+ * All but the last is done twice, the second time with workers that sleep in a poller.  The last four wait between their
+ * rounds, a little longer each time, then from none again: so that some rounds hit the moment at which the last worker
+ * goes to sleep, some tens of microseconds after it ran dry.  This program's runtime is built to take some microseconds
+ * for that moment.
  */
 #include <pthread.h>
 #include <sched.h>
