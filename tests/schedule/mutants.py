@@ -25,8 +25,8 @@ SMALLER = [
     (r'for \(int i = 0; i < 64; i\+\+\)', 'for (int i = 0; i < 1; i++)'),       # looks before a thread sleeps
     (r'(#define SPIN\s+)200', r'\g<1>1'),                                          # the reaper thread's
     (r'(#define REAP__GONE_SWEEP\s+)32u', r'\g<1>1u'),                             # tombstones before a parent sweeps
-    (r'(#define BATCH\s+)32u', r'\g<1>2u'),                                        # descriptors that travel together
-    (r'(#define REAP__DESCRIPTORS_KEPT\s+)64u', r'\g<1>4u'),
+    (r'(#define BATCH\s+)\d+u(?=\s+/\* descriptors)', r'\g<1>2u'),                                        # descriptors that travel together
+    (r'(#define REAP__DESCRIPTORS_KEPT\s+)\d+u', r'\g<1>4u'),
 ]
 
 CLAIMED = 'REAP__CLAIM(REAP__CLAIM_GENERATION(word), REAP__CLAIMED)'
@@ -49,7 +49,7 @@ MUTANTS = [
      [(r'worker->slot\.reap__prev = 0;(?=\n\tprev -= tag;)', r'if (!M) \g<0>')],
      'base_waits context_waits'),
     ('no-landing-at-entry', 'a context that runs for the first time does not look into the slot',
-     [(r'reap__landed\(worker\);(?=\n\tREAP_STORE_RELAXED\(&context->flags, context->flags & ~REAP__NEW\))', r'if (!M) \g<0>')],
+     [(r'reap__landed\(worker\);(?=\n\tif \(context->flags & REAP__NEW\))', r'if (!M) \g<0>')],
      'fresh_successors wait_any_base'),
     ('slot-overwritten', 'the same, and the next exit puts its own into a full slot',
      [(r'if \(!(MUTANT\(\d+\))\) reap__landed\(worker\);', r'if (!\1 && !M) reap__landed(worker);'),
@@ -174,7 +174,7 @@ MUTANTS = [
      [(r'\(void\)reap__inbox_close\(&parent->inbox\);', r'if (M) reap__inbox_take(&parent->inbox); else \g<0>')],
      'orphan worker_stop'),
     ('kin-forgotten', 'a private child is shared, and its parent not told so',
-     [(r'reap__set_flags\(parent, REAP__KIN\);(?=\n\t\}\n\tREAP_STORE_RELAXED\(&context->flags, \(reap__flags)',
+     [(r'reap__make_kin\(parent\);(?=\n\t\}\n\tREAP_STORE_RELAXED\(&context->flags, \(reap__flags)',
        r'if (!M) \g<0>')],
      'plain plain_direct private_parent'),
     ('named-not-shared', 'whoever names a private context does not share it',
@@ -182,8 +182,19 @@ MUTANTS = [
        r'if (!M && \1)')],
      'private_named private_parent'),
     ('plain-though-named', 'a plain context that was named still ends as a plain one',
-     [(r'\((reap__flags\(context\)) & ~REAP__PLAIN\) \| REAP__SHARED', r'(M ? \1 : \1 & ~REAP__PLAIN) | REAP__SHARED')],
+     [(r'\((reap__flags\(context\)) & ~REAP__PLAINLY\) \| REAP__SHARED', r'(M ? \1 : \1 & ~REAP__PLAINLY) | REAP__SHARED')],
      'plain_offered plain'),
+    ('handed-over-though-named', 'one that was named at its end hands its stack over, and is posted by a store',
+     [(r'reap__fresh\(to\) && to->live == &worker->fresh_live && worker->cache\.count < worker->cache\.batch &&\s*'
+       r'(\(reap__flags\(context\) & REAP__THINS\) != 0)',
+       r'reap__fresh(to) && to->live == &worker->fresh_live && worker->cache.count < worker->cache.batch && (M || \1)')],
+     'plain_row'),
+    ('launched-without-post', 'who is launched does not post the one whose stack it has',
+     [(r'if \((REAP_LIKELY\(done != NULL\))\)(?=\n\t\t/\* Release: pairs with reap_completion_posted)', r'if (!M && \1)')],
+     'plain_row'),
+    ('launched-slot-not-cleared', 'nor clears the slot',
+     [(r'worker->slot\.reap__prev = 0;(?=\n\tif \(!MUTANT\(\d+\) && REAP_LIKELY\(done)', r'if (!M) \g<0>')],
+     'plain_row'),
     ('armed-though-kin', 'a parent arms its inbox by a store, though a shared child may push to it',
      [(r'(!\(reap__flags\(self\) & REAP__KIN\)) &&(?=\s*REAP_LOAD_RELAXED\(&sleep->inbox->head\))', r'(M || \1) &&')],
      'plain plain_direct'),

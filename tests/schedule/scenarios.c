@@ -53,6 +53,8 @@ static struct with {
 	bool		 direct, lifo, told, usage;
 	bool		 spawns;	/* by reap_spawn() */
 	bool		 plain;		/* and with nothing that would make them uncommon */
+	unsigned	 cache;		/* stacks that a worker keeps; 0: 2 */
+	const char	*names;		/* the host names this one when it ends, and posts that */
 } with;
 
 /* -- lives */
@@ -169,11 +171,15 @@ queue_get(struct queue *q)
 	return context;
 }
 
+static void	name_dying(struct reap_context *);
+
 static struct reap_context *
 next(struct reap_worker *worker)
 {
 	struct reap_context *context = queue_get(&own[(intptr_t)reap_worker_user(worker)]);
 
+	if (with.names != NULL)
+		name_dying(reap_worker_current(worker));
 	return context != NULL ? context : queue_get(&everybodys);
 }
 
@@ -295,7 +301,7 @@ begin(struct with w)
 		.before_final_switch = w.plain ? NULL : leaving,
 		.stack = {
 			.size = (size_t)32 << 10,
-			.cache = 2,
+			.cache = w.cache != 0 ? w.cache : 2,
 			.flags = REAP_STACK_UNGUARDED,
 			.ops = variants[schedule_variant].mapped ? &stack_ops : NULL,
 		},
@@ -563,6 +569,15 @@ post(struct reap_handle handle)
 	add("post", &posted, 1);
 }
 
+static void
+name_dying(struct reap_context *context)
+{
+	struct life *life = reap_context_user(context);
+
+	if (life != NULL && strcmp(life->name, with.names) == 0 && reap_context_state(context) == REAP_STATE_EXITING)
+		post(reap_context_handle(context));
+}
+
 static struct reap_handle
 receive(unsigned i)
 {
@@ -603,6 +618,13 @@ plain_and_offered(void)
 {
 	posted = 0;
 	begin((struct with){ .making = 1, .spawns = true, .plain = true, .shares = true, .offers = true });
+}
+
+static void
+plain_and_named(void)
+{
+	posted = 0;
+	begin((struct with){ .making = 1, .spawns = true, .plain = true, .shares = true, .cache = 8, .names = "second" });
 }
 
 static void
@@ -1510,6 +1532,28 @@ plain_parent(void)
 	stop();
 }
 
+/* Each ends for the next one, who is fresh: its stack goes with that, unless the host has named it. */
+static void
+plain_row(void)
+{
+	static const char *const names[] = { "early", "early", "early", "first", "second", "third", "fourth" };
+	int error;
+
+	start();
+	for (unsigned i = 0; i < 7; i++) {
+		(void)go(names[i], body, 0);
+		if (i == 2)
+			while (wait_any() == 0)
+				continue;
+	}
+	made_all();
+	(void)reap_yield(reap_worker_self());	/* all of them: nobody waits for the first */
+	while ((error = wait_any()) == 0)
+		continue;
+	CHECK(error == -ECHILD);
+	stop();
+}
+
 /* The parent gives its own name away, while its children are private; and is joined by another. */
 static intptr_t
 plain_parent_named_body(void *arg)
@@ -1947,6 +1991,8 @@ const struct schedule_scenario schedule_scenarios[] = {
 	{ "plain_direct", V_PLAIN, 1, 2, plain_and_direct, { plain_parent, joins }, finish, "the same, straight to the sleeper" },
 	{ "plain_parent", V_PLAIN, 1, 2, plain_and_kept, { plain_parent_named, joins }, finish,
 	    "their parent gives its name away" },
+	{ "plain_row", V_PLAIN, 1, 2, plain_and_named, { plain_row, joins }, finish,
+	    "each ends for one that is fresh; the host names one that ends, somebody joins that" },
 	{ "plain_offered", V_PLAIN, 1, 2, plain_and_offered, { context_waits_for_two, serving }, finish,
 	    "the host lets another worker run them when it can" },
 	{ "private_orphan", V_TWO, 1, 2, private_and_offered, { private_orphans, serving }, finish,

@@ -503,7 +503,14 @@ TEST(fresh, a_create_follows_a_trim_by_another_thread)
 	host_close(&h);
 }
 
-/* In an order that has nothing to do with that of their birth. */
+static intptr_t
+yields(void *arg)
+{
+	host_yield();
+	return (intptr_t)arg;
+}
+
+/* In an order that has nothing to do with that of their birth; in odd rounds all are there at the same time. */
 TEST(fresh, more_than_a_cache_holds)
 {
 	struct host		h;
@@ -514,7 +521,8 @@ TEST(fresh, more_than_a_cache_holds)
 		warm(60);
 		for (unsigned round = 0; round < 4; round++) {
 			for (unsigned i = 0; i < 200; i++) {
-				CHECK_EQ(reap_spawn(h.worker, host_return, (void *)(uintptr_t)i, &child[i]), 0);
+				CHECK_EQ(reap_spawn(h.worker, round & 1 ? yields : host_return, (void *)(uintptr_t)i, &child[i]),
+				    0);
 				/* Some end meanwhile, and some are trimmed. */
 				if (i % 7 == round) {
 					host_ready(child[i]);
@@ -635,21 +643,21 @@ TEST(fresh, a_burst_goes_back_to_the_cap)
 TEST(fresh, does_not_overfill_the_cache)
 {
 	struct host		h;
-	struct reap_context	*child[8];
+	struct reap_context	*child[40];
 	const unsigned		batch = 8;
 
 	open_fresh(&h, (struct reap_domain_options){ .stack = { .cache = 2 * batch } });
-	warm(batch);
-	for (unsigned i = 0; i < 8; i++)
+	warm(64);
+	for (unsigned i = 0; i < 40; i++)
 		CHECK_EQ(reap_spawn(h.worker, host_return, NULL, &child[i]), 0);
 	warm(batch);
-	for (unsigned i = 0; i < 8; i++)
+	for (unsigned i = 0; i < 40; i++)
 		host_ready(child[i]);
 	host_run();
 	CHECK(h.worker->cache.count <= batch);
-	for (unsigned i = 0; i < 8; i++)
+	CHECK(h.worker->cache.nspare <= batch);
+	for (unsigned i = 0; i < 40; i++)
 		CHECK_EQ(reap_wait_any(0, NULL), 0);
-	CHECK(h.worker->cache.count <= batch);
 	CHECK_EQ(host_stats(&h).stacks_cached, host_stats(&h).stacks_mapped);
 	host_close(&h);
 }
@@ -747,6 +755,7 @@ TEST(fresh, siblings_of_one_whose_parent_sleeps)
 			parent[0] = spawn_fresh(&h, host_return, (void *)1);
 			parent[1] = spawn_fresh(&h, waits_for_three, &h);
 			parent[2] = spawn_fresh(&h, waits_for_three, &h);
+			host_run();
 			wait_for(parent[0], 1);
 			wait_for(parent[1], 63);
 			wait_for(parent[2], 63);
@@ -760,13 +769,6 @@ TEST(fresh, siblings_of_one_whose_parent_sleeps)
 				CHECK_EQ(stats.ledger[REAP_PAYER_SUCCESSOR].stacks, stats.created);
 			host_close(&h);
 		}
-}
-
-static intptr_t
-yields(void *arg)
-{
-	host_yield();
-	return (intptr_t)arg;
 }
 
 /* Plain ones, shared ones, pinned ones and such as have run, each behind each. */
