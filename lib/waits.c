@@ -9,7 +9,7 @@
 
 #include <reap/worker.h>
 
-#define RETRY_MAX	UINT64_C(10000)		/* ns */
+#define RETRY_MAX	UINT64_C(1000)		/* ns */
 #define PLACES		(1u << 18)		/* contexts queued at a time; more overwrite each other, and are not counted */
 
 static struct reap__wait *first;

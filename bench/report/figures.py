@@ -8,7 +8,8 @@ from collections import namedtuple
 
 RESAMPLES = 400
 NEGLIGIBLE = 0.05       # a difference that nobody would act on
-QUIET = 0.05            # a machine that wavers by no more than this is called quiet
+QUIET = 0.05            # a machine that wavers by no more than this is called quiet ...
+NOISY = 0.25            # ... by more than this, noisy
 
 # lo and hi: 95%.  n: samples.  mid None: nothing was measured.
 Interval = namedtuple('Interval', 'mid lo hi n')
@@ -52,9 +53,9 @@ def bootstrap(samples, statistic):
     return Interval(statistic(samples), drawn[edge], drawn[-1 - edge], min(len(sample) for sample in samples))
 
 
-def of_rounds(values, noise=0):
+def of_rounds(values, noise=0, name=''):
     """The median of one figure over its rounds."""
-    return widen(bootstrap([values], lambda samples: median(samples[0])), noise)
+    return widen(bootstrap([values], lambda samples: median(samples[0])), noise, name)
 
 
 def ratios(ours, theirs):
@@ -62,7 +63,7 @@ def ratios(ours, theirs):
     return [a / b for a, b in zip(ours, theirs) if a is not None and b is not None and a >= 0 and b > 0]
 
 
-def mean_ratio(pairs, noise=0):
+def mean_ratio(pairs, noise=0, name=''):
     """The geometric mean over places of the medians of paired ratios.  Places with fewer than three rounds count only where there
     are no others."""
     samples = [ratios(a, b) for a, b in pairs]
@@ -70,13 +71,20 @@ def mean_ratio(pairs, noise=0):
 
     def geometric(samples):
         return math.exp(sum(math.log(max(median(sample), 1e-9)) for sample in samples) / len(samples))
-    return widen(bootstrap(samples, geometric), noise)
+    return widen(bootstrap(samples, geometric), noise, name)
 
 
-def widen(interval, noise):
-    """Differences that are not larger than what the machine itself wavered by are not to be claimed."""
+def is_tail(name):
+    return name.endswith(('p99', 'p99.9', 'max'))
+
+
+def widen(interval, noise, name=''):
+    """Differences that are not larger than what the machine itself wavered by are not to be claimed; tails not at all where it was
+    noisy: who was kept waiting by others for one time in a hundred has their tail, not its own."""
     if interval.mid is None or noise <= QUIET:
         return interval
+    if is_tail(name) and noise > NOISY:
+        return Interval(interval.mid, 0, math.inf, interval.n)
     return Interval(interval.mid, interval.lo / (1 + noise), interval.hi * (1 + noise), interval.n)
 
 
@@ -94,8 +102,10 @@ def claim(ratio):
 
 def text(value):
     """Three significant digits, k and M above 10,000."""
-    if value is None or not math.isfinite(value):
+    if value is None or math.isnan(value):
         return '–'
+    if math.isinf(value):
+        return '∞'
     suffix = ''
     if abs(value) >= 1e7:
         value, suffix = value / 1e6, 'M'

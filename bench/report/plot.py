@@ -132,7 +132,7 @@ def lines(series, title, caption, x_name, y_name, log_x=False, log_y=False, zero
         for point in points:
             if point[1] is None:
                 continue
-            if len(point) == 4 and point[2] is not None:
+            if len(point) == 4 and point[2] is not None and math.isfinite(point[3]) and (point[2] > 0 or not log_y):
                 parts.append('<line class="whisker c%d" x1="%.1f" x2="%.1f" y1="%.1f" y2="%.1f"/>'
                              % (colour, x(point[0]), x(point[0]), y(point[2]), y(point[3])))
             if few:
@@ -149,6 +149,8 @@ def bars(rows, title, caption, x_name, log=False):
     names = list(dict.fromkeys(part for _, parts_ in rows for part, _ in parts_)) if stacked else []
     height = TOP + BOTTOM + 30 * len(rows)
     left = 150
+    if not stacked:             # a tail on a noisy machine has no interval to show
+        rows = [(label, i if math.isfinite(i.hi) else i._replace(lo=i.mid, hi=i.mid)) for label, i in rows]
     top = [sum(v for _, v in row[1]) if stacked else row[1].hi for row in rows]
     x = Axis(top + ([row[1].lo for row in rows] if log else []), left, WIDTH - RIGHT - 60, log, zero=True)
     parts = []

@@ -3,6 +3,7 @@
 
 A sentence says yes or no only where the interval allows it.
 """
+import math
 from collections import namedtuple
 
 import figures as N
@@ -95,7 +96,7 @@ def latency(results):
     p50, p99 = key.get('%s, plain, p50' % label, N.NONE), key.get('%s, plain, p99' % label, N.NONE)
     if p50.mid is None:
         return Answer(1, title, NOT_MEASURED, key, [], '', [], [], './bench/run')
-    said = {N.claim(p50), N.claim(p99)}
+    said = {N.claim(p50)} | ({N.claim(p99)} if p99.mid is None or math.isfinite(p99.hi) else set())
     word = 'Yes.' if said == {N.LESS} else 'Only in part.' if N.LESS in said else 'No: it is longer.' if N.MORE in said else \
         'No difference can be claimed from this run.'
     batching = key.get('%s, batching, p50' % label, N.NONE)
@@ -478,6 +479,9 @@ def answers(results):
     return [question(results) for question in (latency, switches, payers, lazy, adopter, lock, notification, handoff)]
 
 
+SMALL_KIB = 64      # a zombie more or less is no loss that anybody would act on
+
+
 def losses(results, most=8):
     """Where reap loses: in the replays, and in the scenes; worst first.  (where, figure, to whom, Interval, claimed)."""
     less_is_better = {'throughput': False}
@@ -487,6 +491,9 @@ def losses(results, most=8):
                                                                         if ratio.hi else None,
                                                                         1 / ratio.lo if ratio.lo else None, ratio.n)
         if worse.mid is not None and worse.lo is not None and worse.hi is not None:
+            pair = [N.median(results.rounds(place, side, name)) or 0 for side in (ours, theirs)]
+            if name == 'peak zombie memory' and max(pair) < SMALL_KIB:
+                continue
             found.append((where(results, place), name, theirs, worse, again(results, place, (ours, theirs))))
     for scene, name in (('costly', 'time per life'), ('costly', 'CPU per life'), ('workers', 'time per life'),
                         ('stack', 'CPU per life'),
@@ -498,5 +505,6 @@ def losses(results, most=8):
                     found.append(('%s, %g %s' % (scene, x, results.scene(scene)['x']), name, theirs, ratio, './bench/run --scene '
                                   + scene))
     claimed = sorted((f for f in found if N.claim(f[3]) == N.MORE), key=lambda f: -f[3].mid)
-    worst = sorted((f for f in found if N.claim(f[3]) != N.MORE and f[3].mid > 1), key=lambda f: -f[3].mid)
+    worst = sorted((f for f in found if N.claim(f[3]) != N.MORE and f[3].mid > 1),
+                   key=lambda f: (math.isinf(f[3].hi), -f[3].mid))
     return [f + (True,) for f in claimed[:most]] or [f + (False,) for f in worst[:3]], len(found), len(claimed)

@@ -15,7 +15,7 @@ import questions
 import results as R
 from results import REAP, SIDES
 
-STEADY = ((N.QUIET, 'quiet'), (0.25, 'unsteady'), (float('inf'), 'noisy'))
+STEADY = ((N.QUIET, 'quiet'), (N.NOISY, 'unsteady'), (float('inf'), 'noisy'))
 
 
 def steadiness(noise):
@@ -54,9 +54,10 @@ def warnings(results):
         worst = max(results.watched.values(), key=results.waver)
         said.append('This machine was %s: others used up to %.0f%% of its processors while rounds were played, its host kept '
                     '%.0f%%, and a fixed loop took up to %.2f times its best. Intervals are widened by up to that, %.0f%% to '
-                    'either side: fewer differences are claimed than a quiet machine would show.'
+                    'either side%s: fewer differences are claimed than a quiet machine would show.'
                     % (steadiness(noise), 100 * (worst['others'] or 0), 100 * (worst['stolen'] or 0),
-                       (N.quantile(worst['pace'], 0.75) or 1) / (worst['pace_min'] or 1), 100 * noise))
+                       (N.quantile(worst['pace'], 0.75) or 1) / (worst['pace_min'] or 1), 100 * noise,
+                       ', and tails, from p99 on, are not claimed at all' if noise > N.NOISY else ''))
     few = min((cell['rounds'] for cell in results.cells.values()), default=0)
     if few < 3:
         said.append('Some places had fewer than three rounds: nothing is claimed of them.')
@@ -123,7 +124,9 @@ shown is the median, over several traces the geometric mean of the medians, with
 (400 draws). A difference is claimed if the interval leaves out 1, the median is 5% off it at least, and there are three rounds
 or more.</p>
 <p>While rounds are played the report watches what other processes use, what a host keeps from this machine, and how long a
-fixed loop takes. If it wavered by more than 5%, that widens every interval of the place, to either side.</p>
+fixed loop takes. If it wavered by more than 5%, that widens every interval of the place, to either side; by more than 25%, and
+tails (p99 and beyond) are not claimed at all, since who was kept waiting by others once in a hundred times has their tail and
+not its own.</p>
 <p>Latencies are stamped at every exit, none is sampled and none is left out; they go into log-linear histograms, off by at most
 1.6%; the largest is exact. The replay is a closed loop, as the recorded programs are: a side that is slow has its next exits
 later. The scene <i>paced</i> is an open loop: there a latency counts from when the end was due (no coordinated omission). “Exit

@@ -95,7 +95,7 @@ class Results:
     # ---- comparisons ----
 
     def figure(self, place, side, name):
-        return N.of_rounds(self.rounds(place, side, name), self.noise([place]) if name not in NOT_TIMES else 0)
+        return N.of_rounds(self.rounds(place, side, name), self.noise([place]) if name not in NOT_TIMES else 0, name)
 
     def ratio(self, places, ours, theirs, name):
         key = (tuple(places), ours, theirs, name)
@@ -103,7 +103,7 @@ class Results:
             pairs = [(self.rounds(place, ours, name), self.rounds(place, theirs, name)) for place in places]
             pairs = [pair for pair in pairs if N.ratios(*pair)]
             noise = self.noise(places) if name not in NOT_TIMES else 0
-            self.known_ratios[key] = N.mean_ratio(pairs, noise) if pairs else N.NONE
+            self.known_ratios[key] = N.mean_ratio(pairs, noise, name) if pairs else N.NONE
         return self.known_ratios[key]
 
     def comparisons(self):
@@ -135,8 +135,11 @@ class Results:
         return list(dict.fromkeys(point['side'] for point in data['points'])) if data else []
 
     def point_interval(self, scene, side, x, name):
-        return N.of_rounds(self.point(scene, side, x, name), self.scene_noise(self.scene(scene)) if name not in NOT_TIMES else 0)
+        return N.of_rounds(self.point(scene, side, x, name), self.noise_of(scene, name), name)
 
     def point_ratio(self, scene, ours, theirs, x, name):
-        noise = self.scene_noise(self.scene(scene)) if name not in NOT_TIMES else 0
-        return N.mean_ratio([(self.point(scene, ours, x, name), self.point(scene, theirs, x, name))], noise)
+        pair = self.point(scene, ours, x, name), self.point(scene, theirs, x, name)
+        return N.mean_ratio([pair], self.noise_of(scene, name), name)
+
+    def noise_of(self, scene, name):
+        return 0 if name in NOT_TIMES else self.scene_noise(self.scene(scene))

@@ -177,6 +177,9 @@ def noisy_machine_claims_less_and_says_so(_):
     expect(any('noisy' in w for w in report.warnings(noisy)), report.warnings(noisy))
     expect(questions.latency(noisy).sentence.startswith('No difference can be claimed'), questions.latency(noisy).sentence)
     expect(not report.warnings(R.Results(made())), report.warnings(R.Results(made())))
+    busy = R.Results(made(noise={'others': 0.3}))
+    claims = [N.claim(busy.ratio(busy.one(), 'adaptive', 'plain', 'exit to parent ' + q)) for q in ('p50', 'p99', 'max')]
+    expect(claims == [N.LESS, N.SAME, N.SAME], claims)
 
 
 def delay_in_the_landing_shows(directory):
