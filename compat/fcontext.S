@@ -70,7 +70,7 @@
 /*
  * transfer_t jump_fcontext(fcontext_t to, void *word)
  *	in	%rdi to, %rsi word
- *	out	there %rax %rdx, and for a first entry %rdi %rsi: where we stopped, word
+ *	out	there %rax %rdx: where we stopped, word
  */
 	EXPORTED jump_fcontext
 	.cfi_startproc
@@ -85,7 +85,6 @@
 	.cfi_remember_state
 	GO_OVER
 	mov	REAP__FRAME_RIP(%rsp), %rcx
-	mov	%rax, %rdi
 	lea	REAP__FRAME_SIZE(%rsp), %rsp
 	.cfi_def_cfa_offset 0
 	notrack jmp *%rcx
@@ -185,7 +184,8 @@
 	.size	make_fcontext, . - make_fcontext
 
 /*
- * The bottom of a made context.  If ontop_fcontext() is the first to resume it, what its function returned is what arrives.
+ * The bottom of a made context: a return is turned into a call.  If ontop_fcontext() is the first to resume it, what its function
+ * returned is what arrives.
  *	in	%rax %rdx the transfer_t, %rbx function
  */
 	.p2align 5

@@ -12,7 +12,6 @@
 #include "macros.h"
 
 #define SYS_rt_sigprocmask	14
-#define SIG_BLOCK		0
 #define SIG_SETMASK		2
 #define MASK_SIZE		8
 
@@ -89,9 +88,11 @@
 	ud2
 	.endm
 
-/* rt_sigprocmask(how, %rsi or no new one, %rdx or no old one).  It cannot fail for memory that was just written to. */
-	.macro	PROCMASK how
-	mov	$\how, %edi
+/*
+ * rt_sigprocmask(%edi, %rsi or no new one, %rdx or no old one).  It cannot fail for memory that was just written to; %edi counts
+ * only if there is a new one.
+ */
+	.macro	PROCMASK
 	mov	$MASK_SIZE, %r10d
 	mov	$SYS_rt_sigprocmask, %eax
 	syscall
@@ -116,8 +117,7 @@
 .Lget_mask:
 	lea	REAP__UC_SIGMASK(%rdi), %rdx
 	xor	%esi, %esi
-	PROCMASK SIG_BLOCK
-	xor	%eax, %eax
+	PROCMASK			/* 0 */
 	ret
 	.cfi_endproc
 	.size	getcontext, . - getcontext
@@ -152,7 +152,8 @@
 	mov	%rsi, %r9
 	lea	REAP__UC_SIGMASK(%rdi), %rdx
 	lea	REAP__UC_SIGMASK(%rsi), %rsi
-	PROCMASK SIG_SETMASK
+	mov	$SIG_SETMASK, %edi
+	PROCMASK
 	mov	%r8, %rdi
 	mov	%r9, %rsi
 	jmp	.Lswap_masked
@@ -191,7 +192,8 @@
 	mov	%rsi, %r9
 	lea	REAP__UC_SIGMASK(%rsi), %rsi
 	xor	%edx, %edx
-	PROCMASK SIG_SETMASK
+	mov	$SIG_SETMASK, %edi
+	PROCMASK
 	mov	%r9, %rsi
 	jmp	.Lset_masked
 	.cfi_endproc

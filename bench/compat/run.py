@@ -224,7 +224,7 @@ def main():
         parser.error('no such program: %s; there are: %s' % (', '.join(unknown), ', '.join(PROGRAMS)))
     if args.tap and os.environ.get('REAP_TEST_LONG', '0') in ('', '0'):
         print('1..0 # SKIP a minute: only with --long')
-        return 77
+        return 0
     args.work.mkdir(parents=True, exist_ok=True)
     make = Make(args)
     names = args.program or list(PROGRAMS)

@@ -141,28 +141,23 @@ registers(void)
 static void
 entered(void *pass)
 {
-	(void)pass;
-	jump_fcontext(other, NULL);
-}
-
-static void
-entry(transfer_t t)
-{
-	other = t.from;
-	sentinel_entered = entered;
-	sentinel_entry(NULL);
+	jump_fcontext(pass, NULL);
 }
 
 static void
 first_entry(void)
 {
 	struct sentinel got;
+	fcontext_t to;
 
 	memset(stack[1], 0xa5, STACK_SIZE);
 	sentinel_fill(&want[0], 99);
-	sentinel_swap(make(1, 0, entry), x, NULL, &want[0], &got, (void (*)(void))jump_fcontext);
-	for (int i = 1; i < 5; i++)
-		CHECK_EQ(sentinel_entry_reg[i], 0);	/* %r12-%r15 */
+	sentinel_entered = entered;
+	__asm__ volatile ("mov $-1, %%rcx" : : : "rcx");
+	to = make(1, 0, (void (*)(transfer_t))(void (*)(void))sentinel_entry);
+	sentinel_swap(to, x, NULL, &want[0], &got, (void (*)(void))jump_fcontext);
+	for (int i = 0; i < 5; i++)
+		CHECK_EQ(sentinel_entry_reg[i], 0);	/* %rbp, the end of a walk along frame pointers; %r12-%r15 */
 	puts("a first entry finds nothing of its maker in registers");
 }
 
@@ -229,10 +224,70 @@ control(void)
 	puts("MXCSR and the x87 control word belong to the context");
 }
 
+/* Control words that do not differ are not loaded; when they are, flags of others do not trap. */
+static void
+raise_flags(void)
+{
+	volatile double one = 1.0, three = 3.0, third;
+	volatile long double lone = 1.0L, lthree = 3.0L, lthird;
+
+	third = one / three;
+	lthird = lone / lthree;
+	(void)third;
+	(void)lthird;
+}
+
+static bool
+flags_raised(void)
+{
+	uint16_t status;
+
+	__asm__ volatile ("fnstsw %0" : "=m" (status));
+	return (__builtin_ia32_stmxcsr() & 0x20) != 0 && (status & 0x20) != 0;
+}
+
+static void
+clear_flags(void)
+{
+	__asm__ volatile ("fnclex");
+	__builtin_ia32_ldmxcsr(__builtin_ia32_stmxcsr() & ~0x3fu);
+}
+
+static void
+sensitive_there(transfer_t t)
+{
+	set_control(0x1f80, 0x035f);		/* the x87 is to trap when something is inexact */
+	for (;;) {
+		t = jump_fcontext(t.from, NULL);
+		__asm__ volatile ("fld1; fstp %%st(0); fwait" : : : "st");
+	}
+}
+
+static void
+flags(void)
+{
+	transfer_t t;
+
+	for (int on_top_ = 0; on_top_ < 2; on_top_++) {
+		clear_flags();
+		t.from = make(0, 0, echo);
+		raise_flags();
+		t = on_top_ ? ontop_fcontext(t.from, x, same) : jump_fcontext(t.from, x);
+		CHECK(flags_raised());
+		clear_flags();
+		t = jump_fcontext(make(0, 0, sensitive_there), NULL);
+		raise_flags();
+		t = on_top_ ? ontop_fcontext(t.from, x, same) : jump_fcontext(t.from, x);
+		clear_flags();
+	}
+	puts("control words that do not differ are not loaded; flags of others do not trap");
+}
+
 /* The bottom. */
 
 int	main(void);		/* for its address */
 static int frames;
+static uintptr_t last;
 
 static _Unwind_Reason_Code
 frame(struct _Unwind_Context *context, void *arg)
@@ -240,13 +295,28 @@ frame(struct _Unwind_Context *context, void *arg)
 	(void)arg;
 	if (_Unwind_GetIP(context) == 0)		/* what is below the bottom */
 		return _URC_NO_REASON;
+	last = _Unwind_GetRegionStart(context);
 	return ++frames == 32 ? _URC_END_OF_STACK : _URC_NO_REASON;
+}
+
+/* As if called by the bottom of one that has not begun. */
+static transfer_t
+unwinds_on_top(transfer_t t)
+{
+	_Unwind_Backtrace(frame, NULL);
+	return t;
 }
 
 static void
 unwinds(transfer_t t)
 {
 	_Unwind_Backtrace(frame, NULL);
+	jump_fcontext(t.from, NULL);
+}
+
+static void
+returns_to(transfer_t t)
+{
 	jump_fcontext(t.from, NULL);
 }
 
@@ -259,12 +329,19 @@ returns(transfer_t t)
 static void
 bottom(void)
 {
+	uintptr_t the_bottom;
 	int status;
 	pid_t pid;
 
 	((uintptr_t *)(void *)stack[1])[0] = (uintptr_t)main;
 	jump_fcontext(make(0, 0, unwinds), NULL);
 	CHECK_EQ(frames, 2);		/* unwinds() and the bottom */
+	the_bottom = last;
+	frames = 0;
+	last = 0;
+	ontop_fcontext(make(0, 0, returns_to), NULL, unwinds_on_top);
+	CHECK_EQ(frames, 2);
+	CHECK_EQ(last, the_bottom);
 	fflush(stdout);
 	CHECK((pid = fork()) >= 0);
 	if (pid == 0) {
@@ -284,6 +361,7 @@ main(void)
 	registers();
 	first_entry();
 	control();
+	flags();
 	bottom();
 	return 0;
 }

@@ -97,7 +97,7 @@ def main():
     lines = report.read_text().splitlines() if report.exists() else []
     counts = [dict((k, int(v)) for k, v in re.findall(r' (\w+) (\d+)[,;]', line)) for line in lines]
     cases.add('a stock program says the same', (sound[0] == 0, sound), (shim[0] == 0, shim), (shim[2] == '', shim[2]),
-              (set(sound[1].splitlines()) <= set(shim[1].splitlines()), shim[1]))
+              (set(sound[1].splitlines()) - set(shim[1].splitlines()) <= {'the mask is kept by a system call'}, shim[1]))
     cases.add('the report counts what it served, and a child on its own',
               (len(lines) == 2, lines),
               (all(re.match(r'libreap-compat: %s\[\d+\]: ' % pathlib.Path(args.stock).name, s) for s in lines), lines),

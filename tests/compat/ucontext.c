@@ -10,10 +10,15 @@
 #include <dlfcn.h>
 #include <errno.h>
 #include <fenv.h>
+#include <linux/audit.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <ucontext.h>
 #include <unwind.h>
@@ -28,9 +33,16 @@ static bool glibc, skip;		/* which it is */
 static _Alignas(16) char stack[3][STACK_SIZE];
 static ucontext_t base, one, two;
 
+/* What a call may find in registers that nobody keeps. */
+#define DIRTY()	__asm__ volatile (									\
+    "mov $-1, %%rax; mov %%rax, %%rcx; mov %%rax, %%r8; mov %%rax, %%r9; mov %%rax, %%r10; mov %%rax, %%r11"	\
+    : : : "rax", "rcx", "r8", "r9", "r10", "r11")
+
 static void
 make(ucontext_t *uc, int i, ucontext_t *link, void (*function)(void))
 {
+	memset(uc, 0x5a, sizeof(*uc));
+	DIRTY();
 	CHECK_EQ(getcontext(uc), 0);
 	uc->uc_stack.ss_sp = stack[i];
 	uc->uc_stack.ss_size = STACK_SIZE - 8 * (size_t)i;	/* its end need not be aligned */
@@ -77,6 +89,19 @@ arguments(void)
 	CHECK_EQ(swapcontext(&base, &one), 0);
 	CHECK_EQ(seen[0], WIDE(10));
 	CHECK_EQ(seen[6], WIDE(16));
+	/* The same by setcontext(). */
+	for (volatile bool again = true; again;) {
+		make(&one, 0, &base, NULL);
+		makecontext(&one, (void (*)(void))eight, 8, WIDE(20), WIDE(21), WIDE(22), WIDE(23), WIDE(24), WIDE(25), WIDE(26),
+		    WIDE(27));
+		CHECK_EQ(getcontext(&base), 0);
+		if (!again)
+			break;
+		again = false;
+		setcontext(&one);
+	}
+	for (unsigned long i = 0; i < 8; i++)
+		CHECK_EQ(seen[i], WIDE(i + 20));
 	puts("eight arguments of 64 bits, and an aligned stack");
 }
 
@@ -179,17 +204,35 @@ registers_there(void)
 	}
 }
 
+/* The structure has what glibc's has, where glibc has it. */
+static void
+check_saved(const ucontext_t *uc, const struct sentinel *s)
+{
+	static const int reg[SENTINELS] = { REG_RBX, REG_RBP, REG_R12, REG_R13, REG_R14, REG_R15 };
+
+	for (int i = 0; i < SENTINELS; i++)
+		CHECK_EQ((uint64_t)uc->uc_mcontext.gregs[reg[i]], s->reg[i]);
+	CHECK_EQ((uint64_t)uc->uc_mcontext.gregs[REG_RSP], s->sp);
+	CHECK((void *)uc->uc_mcontext.fpregs == (const void *)&uc->__fpregs_mem);
+}
+
 static void
 registers(void)
 {
 	struct sentinel got;
 
+	sentinel_fill(&want[0], 4711);
+	CHECK_EQ((intptr_t)sentinel_swap((void **)&two, NULL, NULL, &want[0], &got, (void (*)(void))getcontext), 0);
+	CHECK_STR_EQ(sentinel_differ(&want[0], &got), NULL);
+	check_saved(&two, &want[0]);
 	make(&one, 0, NULL, registers_there);
 	for (unsigned long i = 0; i < SWITCHES / 2; i++) {
 		sentinel_fill(&want[0], 2 * i);
 		CHECK_EQ((intptr_t)sentinel_swap((void **)&base, &one, NULL, &want[0], &got, (void (*)(void))swapcontext), 0);
 		CHECK_STR_EQ(sentinel_differ(&want[0], &got), NULL);
 	}
+	check_saved(&base, &want[0]);
+	check_saved(&one, &want[1]);
 	printf("%d switches: callee-saved registers\n", SWITCHES);
 	/* The same, resumed by setcontext(). */
 	for (volatile unsigned long i = 0; i < 1000; i++) {
@@ -273,6 +316,135 @@ control(void)
 	puts("MXCSR and the x87 control word belong to the context");
 }
 
+/*
+ * Neither switch loads control words that do not differ: it would wipe out the sticky flags, which are the thread's.  And when it
+ * loads them, flags of others do not trap here.  glibc keeps the x87 flags with the context.
+ */
+static void
+raise_flags(void)
+{
+	volatile double one_ = 1.0, three = 3.0, third;
+	volatile long double lone = 1.0L, lthree = 3.0L, lthird;
+
+	third = one_ / three;
+	lthird = lone / lthree;
+	(void)third;
+	(void)lthird;
+}
+
+static bool
+flags_raised(void)
+{
+	uint16_t status;
+
+	__asm__ volatile ("fnstsw %0" : "=m" (status));
+	return (__builtin_ia32_stmxcsr() & 0x20) != 0 && (status & 0x20) != 0;
+}
+
+static void
+clear_flags(void)
+{
+	__asm__ volatile ("fnclex");
+	__builtin_ia32_ldmxcsr(__builtin_ia32_stmxcsr() & ~0x3fu);
+}
+
+static void
+flags_there(void)
+{
+	for (;;)
+		CHECK_EQ(swapcontext(&one, &base), 0);
+}
+
+static void
+sensitive_there(void)
+{
+	set_control(0x1f80, 0x035f);		/* the x87 is to trap when something is inexact */
+	for (;;) {
+		CHECK_EQ(swapcontext(&one, &base), 0);
+		__asm__ volatile ("fld1; fstp %%st(0); fwait" : : : "st");
+	}
+}
+
+static void
+flags(void)
+{
+	if (glibc)
+		return;
+	clear_flags();
+	make(&one, 0, NULL, flags_there);
+	raise_flags();
+	CHECK_EQ(swapcontext(&base, &one), 0);
+	CHECK(flags_raised());
+	clear_flags();
+	CHECK_EQ(swapcontext(&base, &one), 0);		/* it stops without any */
+	for (volatile bool again = true; again;) {
+		CHECK_EQ(getcontext(&base), 0);
+		if (!again)
+			break;
+		again = false;
+		raise_flags();
+		setcontext(&one);
+	}
+	CHECK(flags_raised());
+	clear_flags();
+	make(&one, 0, NULL, sensitive_there);
+	CHECK_EQ(swapcontext(&base, &one), 0);
+	raise_flags();
+	CHECK_EQ(swapcontext(&base, &one), 0);
+	for (volatile bool again = true; again;) {
+		CHECK_EQ(getcontext(&base), 0);
+		if (!again)
+			break;
+		again = false;
+		raise_flags();
+		setcontext(&one);
+	}
+	clear_flags();
+	puts("control words that do not differ are not loaded; flags of others do not trap");
+}
+
+/* No system call, as long as nobody has changed a mask. */
+static void
+system_calls(void)
+{
+	struct sock_filter filter[] = {
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_rt_sigprocmask, 0, 1),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+	};
+	struct sock_fprog program = { .len = sizeof(filter) / sizeof(filter[0]), .filter = filter };
+	const bool keep = glibc || (getenv("REAP_COMPAT_SIGMASK") != NULL && strcmp(getenv("REAP_COMPAT_SIGMASK"), "keep") == 0);
+	int status;
+	pid_t pid;
+
+	fflush(stdout);
+	CHECK((pid = (pid_t)syscall(SYS_fork)) >= 0);		/* fork() itself may block signals */
+	if (pid == 0) {
+		if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 || prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) != 0)
+			_exit(CHECK_SKIPPED);
+		links();
+		for (volatile bool again = true; again;) {
+			CHECK_EQ(getcontext(&base), 0);
+			if (!again)
+				break;
+			again = false;
+			setcontext(&base);
+		}
+		_exit(0);
+	}
+	CHECK_EQ(waitpid(pid, &status, 0), pid);
+	if (WIFEXITED(status) && WEXITSTATUS(status) == CHECK_SKIPPED) {
+		puts("(this kernel filters no system calls)");
+		return;
+	}
+	if (keep)
+		CHECK(WIFSIGNALED(status));
+	else
+		CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+	puts(keep ? "the mask is kept by a system call" : "no system call keeps the mask");
+}
+
 /* Unwinding. */
 
 struct trace {
@@ -349,8 +521,9 @@ block(int how, int number)
 static void
 masks_there(void)
 {
-	CHECK(!blocked(SIGUSR2));
+	CHECK(!blocked(SIGUSR2) && blocked(SIGWINCH));
 	block(SIG_BLOCK, SIGUSR1);
+	DIRTY();
 	CHECK_EQ(swapcontext(&one, &base), 0);
 	CHECK(blocked(SIGUSR1) && !blocked(SIGUSR2));
 	CHECK_EQ(swapcontext(&one, &base), 0);
@@ -359,9 +532,15 @@ masks_there(void)
 static void
 masks(void)
 {
+	const uint64_t winch = UINT64_C(1) << (SIGWINCH - 1);	/* all that the kernel knows of a mask is 64 bits */
+
 	make(&one, 0, NULL, masks_there);		/* before anybody has changed a mask */
-	CHECK(sigismember(&one.uc_sigmask, SIGUSR1) == 0);
+	CHECK(memcmp(&one.uc_sigmask, &winch, sizeof(winch)) == 0);
+	memset(&base.uc_sigmask, 0, sizeof(base.uc_sigmask));
+	DIRTY();
 	CHECK_EQ(swapcontext(&base, &one), 0);
+	CHECK(memcmp(&base.uc_sigmask, &winch, sizeof(winch)) == 0);
+	CHECK(blocked(SIGWINCH));
 	if (skip) {
 		CHECK(blocked(SIGUSR1));
 		block(SIG_UNBLOCK, SIGUSR1);
@@ -379,13 +558,16 @@ masks(void)
 }
 
 static volatile int handled;
+static uint64_t untouched;
 
 static void
 leave(int number)
 {
 	(void)number;
-	if (handled++ == 0)
-		setcontext(&base);
+	struct sentinel got;
+
+	if (handled++ == 0)		/* its third argument is nothing to it */
+		sentinel_swap((void **)&base, NULL, &untouched, &want[0], &got, (void (*)(void))setcontext);
 	CHECK_EQ(swapcontext(&two, &base), 0);
 }
 
@@ -403,6 +585,8 @@ handler(void)
 			CHECK_EQ(raise(SIGUSR1), 0);
 		}
 		CHECK_EQ(handled, i + 1);
+		CHECK(blocked(SIGWINCH));
+		CHECK_EQ(untouched, 0);
 		CHECK_EQ(blocked(SIGUSR1), skip);
 		if (skip)
 			block(SIG_UNBLOCK, SIGUSR1);
@@ -438,14 +622,21 @@ check_mode(const char *mode)
 int
 main(int argc, char **argv)
 {
-	CHECK_EQ(argc, 2);
+	CHECK(argc == 2 || argc == 3);
 	check_mode(argv[1]);
+	if (argc == 2) {		/* begin with a mask that is not empty */
+		block(SIG_BLOCK, SIGWINCH);
+		execl("/proc/self/exe", argv[0], argv[1], "again", NULL);
+		return 2;
+	}
 	arguments();
 	links();
 	twice();
 	registers();
 	control();
+	flags();
 	unwinding();
+	system_calls();
 	no_link();
 	shows_errors();
 	masks();

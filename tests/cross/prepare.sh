@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: ISC
 # shellcheck shell=sh disable=SC2034,SC2154
-# Builds for other machines and other C libraries; sourced after tests/prepare.sh, which see.
+# Builds for other machines, other C libraries, other ways to compile; sourced after tests/prepare.sh, which see.
 #
 # $root: the tree; $long, 1: more, and slower; $named_suites: what was asked for; $build_* and $patience: what
 # describe_cross sets.
@@ -87,4 +87,31 @@ ready_cross() {
 skipped_log() {
 	mkdir -p "$1/meson-logs" &&
 		printf '{"name": "all", "result": "SKIP", "stdout": "%s"}\n' "$2" >"$1/meson-logs/testlog.json"
+}
+
+# Every compiler at every level of optimisation, with link-time optimisation, as other C, position-dependent, as one kind of library.
+# With --long, or by name.
+matrix_builds=''
+for matrix_cc in gcc clang; do
+	for matrix_way in O0 O1 O2 O3 lto c17 static shared nopic; do matrix_builds="$matrix_builds $matrix_cc-$matrix_way"; done
+done
+
+is_matrix() { case " $matrix_builds " in *" $1 "*) ;; *) return 1 ;; esac; }
+
+describe_matrix() {
+	build_cc=${1%-*} build_about='another way to compile'
+	build_suites='unit asm abi compat examples'
+	build_options='-Dwerror=true -Dtests=enabled -Dbench=disabled -Ddocs=disabled -Dvalgrind=disabled -Dtest_runner=plain'
+	case ${1#*-} in
+	O?) build_options="$build_options -Doptimization=${1#*-O}" ;;
+	lto)
+		build_options="$build_options -Db_lto=true"
+		build_suites='unit abi examples' ;;	# the others look into objects, which hold no code yet
+	c17) build_options="$build_options -Dc_std=c17 -Doptimization=2" ;;
+	static) build_options="$build_options -Ddefault_library=static -Dprefer_static=true -Dc_link_args=-static -Dcompat=disabled" ;;
+	shared) build_options="$build_options -Ddefault_library=shared" ;;
+	nopic)
+		build_options="$build_options -Ddefault_library=static -Db_staticpic=false -Db_pie=false -Dcompat=disabled"
+		build_options="$build_options -Dc_args=-fno-pic -Dc_link_args=-no-pie" ;;
+	esac
 }
