@@ -118,10 +118,9 @@ static intptr_t
 notes_its_stack(void *arg)
 {
 	struct reap_stack_info	info;
-	int			local = 0;
 	unsigned		i;
 
-	CHECK_EQ(reap_stack_lookup(arg, &local, &info), 0);
+	CHECK_EQ(reap_stack_lookup(arg, __builtin_frame_address(0), &info), 0);
 	CHECK(info.context == reap_worker_current(reap_worker_self()));
 	CHECK(!info.guard);
 	for (i = 0; i < stacks.n && stacks.at[i] != (uintptr_t)info.lo; i++)
