@@ -697,3 +697,56 @@ TEST(stack, random_operations_keep_the_books)
 	CHECK_EQ(pool_counts(&p).mapped, 0);
 	pool_fini(&p);
 }
+
+/*
+ * What is promised is there when it is fetched, and no stack is in two hands, whatever is put, spilled, trimmed or aged meanwhile.
+ */
+TEST(stack, promises_are_kept)
+{
+	struct pool		 p;
+	struct reap__stack	*held[128], *s;
+	unsigned		 promised = 0, n = 0, seed = 1;
+	struct reap__stack_counts counts;
+	uint64_t		 now = 0;
+
+	pool_init_clock(&p, &(struct reap_stack_options){ .cache = 8, .depot = 24, .decay_ns = 40 }, read_clock, &now);
+	for (unsigned step = 0; step < 100000; step++, now++) {
+		unsigned what = (seed = seed * 1103515245 + 12345) >> 16 & 63, which = n != 0 ? (seed >> 8) % n : 0;
+
+		if (what < 20 && p.cache.count != 0 && promised < 64) {
+			reap__stack_promise(&p.cache);
+			promised++;
+		} else if (what < 32 && promised != 0 && n < 64) {
+			promised--;
+			held[n++] = reap__stack_fetch(&p.cache);
+		} else if (what < 36 && promised != 0 && p.cache.count < p.cache.batch) {
+			promised--;
+			reap__stack_unpromise(&p.cache);
+		} else if (what < 48 && n < 64) {
+			CHECK_EQ(reap__stack_get(&p.depot, &p.cache, 0, NULL, &held[n]), 0);
+			n++;
+		} else if (what < 61 && n != 0) {
+			s = held[which];
+			held[which] = held[--n];
+			if (what & 1)
+				reap__stack_shelve(&p.cache, s);
+			else
+				reap__stack_put(&p.depot, &p.cache, s);
+		} else if (what == 61)
+			(void)reap__stack_trim(&p.depot, &p.cache);
+		else if (what == 62)
+			(void)reap__stack_trim_aged(&p.depot, &p.cache);
+		for (unsigned i = 0; i + 1 < n; i++)
+			CHECK(held[i] != held[n - 1]);
+		CHECK(p.cache.count <= p.cache.batch && p.cache.nspare <= p.cache.batch);
+	}
+	reap__depot_stats(&p.depot, &counts);
+	CHECK_EQ(counts.live, n + promised);
+	while (promised-- != 0)
+		held[n++] = reap__stack_fetch(&p.cache);
+	while (n-- != 0)
+		reap__stack_put(&p.depot, &p.cache, held[n]);
+	reap__depot_stats(&p.depot, &counts);
+	CHECK_EQ(counts.live, 0);
+	pool_fini(&p);
+}
