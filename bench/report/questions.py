@@ -491,14 +491,18 @@ def answers(results):
 SMALL_KIB = 64      # a zombie more or less is no loss that anybody would act on
 
 
+def inverse(ratio):
+    if not ratio.mid:
+        return N.NONE
+    return N.Interval(1 / ratio.mid, 1 / ratio.hi, 1 / ratio.lo if ratio.lo else math.inf, ratio.n)
+
+
 def losses(results, most=8):
     """Where reap loses: in the replays, and in the scenes; worst first.  (where, figure, to whom, Interval, claimed)."""
     found = []
     for place, ours, theirs, name, ratio in results.comparisons():
-        worse = ratio if name not in MORE_IS_BETTER else N.Interval(1 / ratio.mid if ratio.mid else None, 1 / ratio.hi
-                                                                        if ratio.hi else None,
-                                                                        1 / ratio.lo if ratio.lo else None, ratio.n)
-        if worse.mid is not None and worse.lo is not None and worse.hi is not None:
+        worse = inverse(ratio) if name in MORE_IS_BETTER else ratio
+        if worse.mid is not None:
             pair = [N.median(results.rounds(place, side, name)) or 0 for side in (ours, theirs)]
             if name == 'peak zombie memory' and max(pair) < SMALL_KIB:
                 continue
