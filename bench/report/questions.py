@@ -16,6 +16,7 @@ from results import REAP, REAPERS, SIDES
 Answer = namedtuple('Answer', 'number title sentence key bars unit pictures tables command')
 
 NOT_MEASURED = 'Not measured in this run.'
+MORE_IS_BETTER = {'throughput', 'kept up'}
 
 
 def with_most(results, places, name='parents waiting, count'):
@@ -59,6 +60,14 @@ def curves(results, place, latency, sides, title, caption):
                       'µs, logarithmic', True, True, x_ticks=[t for t in ticks if t[0] <= most * 1.1], steps=True)
 
 
+def kind_of(name, ratio):
+    """How a ratio is shown."""
+    claimed = N.claim(ratio)
+    if claimed not in (N.LESS, N.MORE):
+        return ''
+    return 'win' if (claimed == N.MORE) == (name in MORE_IS_BETTER) else 'lose'
+
+
 def ratio_rows(results, groups, pairs, names):
     rows = []
     for label, places in groups:
@@ -66,7 +75,7 @@ def ratio_rows(results, groups, pairs, names):
             for name in names:
                 ratio = results.ratio(places, ours, theirs, name)
                 if ratio.mid is not None:
-                    kind = {N.LESS: 'win', N.MORE: 'lose'}.get(N.claim(ratio), '')
+                    kind = kind_of(name, ratio)
                     rows.append([label, '%s to %s' % (ours, theirs), name, (N.text(ratio.mid) + '×', kind),
                                  '%s–%s' % (N.text(ratio.lo), N.text(ratio.hi)), ratio.n, len(places)])
     return page.table(['', 'ratio', 'figure', 'median', '95% interval', 'rounds', 'traces'], rows, left=3) if rows else ''
@@ -482,15 +491,18 @@ def answers(results):
 SMALL_KIB = 64      # a zombie more or less is no loss that anybody would act on
 
 
+def inverse(ratio):
+    if not ratio.mid:
+        return N.NONE
+    return N.Interval(1 / ratio.mid, 1 / ratio.hi, 1 / ratio.lo if ratio.lo else math.inf, ratio.n)
+
+
 def losses(results, most=8):
     """Where reap loses: in the replays, and in the scenes; worst first.  (where, figure, to whom, Interval, claimed)."""
-    less_is_better = {'throughput': False}
     found = []
     for place, ours, theirs, name, ratio in results.comparisons():
-        worse = ratio if less_is_better.get(name, True) else N.Interval(1 / ratio.mid if ratio.mid else None, 1 / ratio.hi
-                                                                        if ratio.hi else None,
-                                                                        1 / ratio.lo if ratio.lo else None, ratio.n)
-        if worse.mid is not None and worse.lo is not None and worse.hi is not None:
+        worse = inverse(ratio) if name in MORE_IS_BETTER else ratio
+        if worse.mid is not None:
             pair = [N.median(results.rounds(place, side, name)) or 0 for side in (ours, theirs)]
             if name == 'peak zombie memory' and max(pair) < SMALL_KIB:
                 continue

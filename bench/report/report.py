@@ -139,10 +139,8 @@ cost time.</p>
 def ratio_table(results):
     rows = []
     for place, ours, theirs, name, ratio in results.comparisons():
-        better = N.MORE if name == 'throughput' else N.LESS
-        claimed = N.claim(ratio)
-        kind = '' if claimed in (N.SAME, N.UNKNOWN) else 'win' if claimed == better else 'lose'
-        rows.append([questions.where(results, place), '%s to %s' % (ours, theirs), name, (N.text(ratio.mid) + '×', kind),
+        rows.append([questions.where(results, place), '%s to %s' % (ours, theirs), name,
+                     (N.text(ratio.mid) + '×', questions.kind_of(name, ratio)),
                      '%s–%s' % (N.text(ratio.lo), N.text(ratio.hi)), ratio.n])
     return page.table(['where', 'ratio', 'figure', 'median', '95% interval', 'rounds'], rows, left=3)
 

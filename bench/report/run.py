@@ -469,6 +469,8 @@ def main():
         sys.exit(run.only_waits())
     run.prepare()
     run.all()
+    if 'replay' not in run.data:
+        die(130, 'interrupted before anything was measured')
     run.write()
     sys.exit(130 if run.runner.interrupted else run.status)
 

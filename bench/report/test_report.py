@@ -168,6 +168,9 @@ def sentences_say_what_the_data_say(_):
     expect(questions.lock(slow).sentence.startswith('It may be. '))
     even = R.Results(made(delay=9.1))
     expect(questions.latency(even).sentence.startswith('No difference can be claimed'), questions.latency(even).sentence)
+    more, less = N.Interval(2, 1.9, 2.1, 5), N.Interval(0.5, 0.4, 0.6, 5)
+    expect([questions.kind_of(name, r) for name in ('throughput', 'CPU per exit') for r in (more, less, N.NONE)]
+           == ['win', 'lose', '', 'lose', 'win', ''])
     rows, _, claimed = questions.losses(slow)
     expect(claimed > 0 and rows[0][-1] is True, rows)
 
