@@ -356,7 +356,9 @@ class Run:
         report.store(path, json.dumps(self.data, separators=(',', ':')))
         results = R.Results(self.data)
         print(report.short_form(results, report.write_all(results, self.o.out)))
-        if self.o.verdict and not self.status:
+        if self.o.verdict:
+            if self.status or not {'waits', 'scenes'} <= set(self.data) or len(self.data['scenes']) < len(SCENES):
+                raise R.Bad('%s: not renewed: something was not measured' % verdict.VERDICT)
             verdict.renew(results)
         print('\n%s' % os.path.join(self.o.out, 'report.html'))
 
@@ -457,6 +459,7 @@ def show_scene(scene):
 
 
 def main():
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)       # who reads no further wants no more
     options = Options(sys.argv[1:])
     if not options.tree:
         die(2, 'no --tree; start it as bench/run')
