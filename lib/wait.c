@@ -175,11 +175,10 @@ woken(struct reap_worker *worker, void *arg)
 }
 
 static __attribute__((noinline)) int
-woken_after_all(struct reap_worker *worker, struct reap_context *self)
+woken_after_all(struct reap_context *self)
 {
 	struct reap__live *live = self->live;
 
-	reap__landed(worker);
 	live->target = live->young.claimed;
 	live->how = 0;
 	live->waits.done = &live->target->done;
@@ -193,6 +192,7 @@ plainly_woken(struct reap_worker *worker, void *arg)
 {
 	struct reap_context	*self = arg, *child = self->live->young.claimed;
 
+	reap__san_landed(REAP__SAN(self->live));
 	if (worker->slot.reap__prev == (uintptr_t)&child->done &&
 	    (reap__flags(child) & (REAP__PLAIN | REAP__AWAITED)) == (REAP__PLAIN | REAP__AWAITED)) {
 		/* The landing: straight from the child that we slept for, which is ours whole.  Release: pairs with
@@ -202,7 +202,7 @@ plainly_woken(struct reap_worker *worker, void *arg)
 	} else if (worker->slot.reap__prev != 0)
 		reap__land(worker);
 	if (REAP_UNLIKELY(!reap__collects_plainly(child)))
-		return woken_after_all(worker, self);	/* named, or a parent itself, meanwhile */
+		return woken_after_all(self);	/* named, or a parent itself, meanwhile */
 	self->live->young.claimed = NULL;
 	return reap__plain_collect(worker, self, child, self->live->result, false);	/* claimed alive */
 }
