@@ -120,7 +120,7 @@ land_cold(struct reap_worker *worker)
 	switch (tag) {
 	case REAP__PREV_DEAD:
 		told = worker->told;
-		worker->told.who[0] = NULL;
+		worker->told = (struct reap__told){ { NULL } };	/* whole: a plain exit writes the first one alone */
 		reap__ended(worker, context, &told);
 		break;
 	case REAP__PREV_PARKED:

@@ -302,6 +302,75 @@ TEST(no_zombies, holds_for_base_contexts)
 	host_close(&h);
 }
 
+struct drainer {
+	struct reap_adopter	*adopter;
+	int			 error;
+};
+
+static intptr_t
+drains_until_interrupted(void *arg)
+{
+	struct drainer *drainer = arg;
+
+	while ((drainer->error = reap_adopter_wait(drainer->adopter)) == 0)
+		CHECK(reap_adopter_drain(drainer->adopter, 10) >= 0);
+	return 0;
+}
+
+static intptr_t
+wants_none_of(void *arg)
+{
+	struct gate *gate = arg;
+
+	CHECK_EQ(reap_no_zombies(true), 0);
+	(void)host_spawn(host_gated, &gate[0]);
+	CHECK_EQ(reap_wait_any(0, NULL), -ECHILD);
+	gate_pass(&gate[1]);		/* its own end would be told to others */
+	return 0;
+}
+
+static intptr_t
+wants_one_of(void *gate)
+{
+	(void)host_spawn(host_gated, gate);
+	CHECK_EQ(reap_wait_any(0, NULL), 0);
+	return 0;
+}
+
+/* The end of one readies two, its parent and its adopter.  The next end readies one: the other sleeps on. */
+TEST(no_zombies, whom_one_end_has_told_the_next_one_leaves_alone)
+{
+	static const struct reap_host	shares = { .next = host_next, .ready = host_ready, .shares = true };
+	struct host			h;
+	struct gate			gate[3] = { GATE_INIT, GATE_INIT, GATE_INIT };
+	struct drainer			drainer = { NULL, 1 };
+	struct reap_context		*drains, *parent[2];
+
+	host_open(&h, (struct reap_domain_options){ .host = &shares, .stack = { .cache = 2 } });
+	drainer.adopter = reap_adopter_default(h.domain);
+	drains = host_spawn(drains_until_interrupted, &drainer);
+	parent[0] = host_spawn(wants_none_of, &gate[0]);
+	parent[1] = host_spawn(wants_one_of, &gate[2]);
+	host_run();
+	gate_open(&gate[0]);
+	host_run();
+	CHECK_EQ(host_stats(&h).reaped, 1);
+	for (int i = 0; i < 4; i++)		/* fills the cache of stacks: the landing has something uncommon to do */
+		(void)host_spawn(host_return, NULL);
+	host_run();
+	gate_open(&gate[2]);
+	host_run();
+	CHECK_EQ(reap_context_state(parent[1]), REAP_STATE_ZOMBIE);
+	CHECK_EQ(reap_context_state(drains), REAP_STATE_SUSPENDED);
+	reap_adopter_interrupt(drainer.adopter);
+	gate_open(&gate[1]);
+	host_run();
+	CHECK_EQ(drainer.error, -ECANCELED);
+	while (reap_wait_any(0, NULL) == 0)
+		continue;
+	host_close(&h);
+}
+
 static intptr_t
 ends_first(void *arg)
 {
