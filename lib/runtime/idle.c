@@ -244,6 +244,13 @@ reap__drain(struct worker *w)
 	    reap_adopter_drain(adopter, budget) == (int)budget;
 }
 
+/* What callbacks of a drain or a trim have readied is queued here, or on offer: patiently, as if we were busy. */
+static bool
+has_work(const struct worker *w)
+{
+	return w->local.count + w->bound.count > 0 || REAP_LOAD_RELAXED(&w->offer) != 0;
+}
+
 /* Sleep in the kernel until roused, or until the monotonic clock shows `until'. */
 static void
 nap(struct worker *w, uint64_t until)
@@ -314,7 +321,7 @@ doze(struct worker *w)
 	/* Release: pairs with the load in reap__summon(), which then finds SLEEPING. */
 	hungry = REAP_ADD_ACQ_REL(&rt->hungry, 0u - SEARCHING);
 	REAP_FENCE_SEQ_CST();		/* A2 */
-	if (REAP_LOAD_RELAXED(&w->token) == 0 && REAP_LOAD_RELAXED(&w->inbox) == 0 && !on_offer(rt, false)) {
+	if (REAP_LOAD_RELAXED(&w->token) == 0 && REAP_LOAD_RELAXED(&w->inbox) == 0 && !on_offer(rt, false) && !has_work(w)) {
 		if (IDLE_OF(hungry) < rt->nworkers && REAP_CAS_ACQUIRE(&rt->watched, &nobody, 1)) {
 			uint64_t look = monotonic() + w->doze;
 

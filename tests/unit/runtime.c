@@ -445,6 +445,42 @@ TEST(runtime, reaps_nothing_unless_it_may)
 	reaps_while_idle(1, UINT_MAX, true);
 }
 
+static struct reap_parking reaped_place;
+
+static void
+unparks(struct reap_context *context, intptr_t status)
+{
+	(void)context, (void)status;
+	reap_unpark(&reaped_place);
+}
+
+static intptr_t
+waits_for_reap(void *arg)
+{
+	struct reap_context_options options = {
+		.size = sizeof(options), .entry = nothing, .flags = REAP_CONTEXT_DETACHED, .off_cpu = unparks
+	};
+
+	(void)arg;
+	for (int i = 0; i < 3; i++) {
+		CHECK_EQ(reap_go_with(&options, NULL), 0);
+		CHECK_EQ(reap_park_at(&reaped_place), 0);
+	}
+	return 42;
+}
+
+/* The only worker reaps since it has nothing else to do, and then has.  Nothing ages: what it slept over it would not wake for. */
+TEST(runtime, whom_a_reap_readies_is_not_slept_over)
+{
+	struct reap_domain_options	domain = { .size = sizeof(domain), .stack = { .decay_ns = UINT64_MAX } };
+	struct reap_runtime_options	options = workers(1);
+	intptr_t			status = -1;
+
+	options.domain = &domain;
+	CHECK_EQ(reap_run(&options, waits_for_reap, NULL, &status), 0);
+	CHECK_EQ(status, 42);
+}
+
 /* One worker that never idles: after so many new ones it reaps some of the old. */
 static intptr_t
 never_idles(void *arg)
