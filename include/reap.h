@@ -24,9 +24,11 @@
 #include <reap/domain.h>
 #include <reap/worker.h>
 #include <reap/context.h>
+#include <reap/resume.h>
 #include <reap/wait.h>
 #include <reap/adopter.h>
 #include <reap/group.h>
 #include <reap/stats.h>
+#include <reap/scan.h>
 
 #endif

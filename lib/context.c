@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include <reap/atomic.h>
+#include <reap/resume.h>
 
 #include "arch/md.h"
 #include "plain.h"
@@ -81,6 +82,7 @@ assemble(struct reap_domain *domain, struct reap_worker *worker, struct reap_con
 {
 	bool			 adopted = options != NULL &&
 	    (options->flags & REAP_CONTEXT_DETACHED || options->group != NULL);
+	bool			 owned = options != NULL && options->flags & REAP_CONTEXT_OWNED;
 	struct reap__live	*live;
 	struct reap_context	*parent;
 	uint64_t		 generation;
@@ -114,7 +116,10 @@ assemble(struct reap_domain *domain, struct reap_worker *worker, struct reap_con
 	if (worker != NULL && !(flags & REAP__BOUND))
 		worker->loose++;
 	parent = context->parent;
-	if (adopted) {
+	if (owned) {
+		context->parent = NULL;
+		context->prev = context;	/* claimed, and resumed by nobody */
+	} else if (adopted) {
 		context->parent = NULL;		/* it has never been anybody's child */
 		REAP__COUNT(domain, worker, detached);
 	} else if (REAP_LIKELY(parent != NULL)) {
@@ -133,7 +138,8 @@ assemble(struct reap_domain *domain, struct reap_worker *worker, struct reap_con
 	}
 	REAP__COUNT(domain, worker, created);
 	/* Release: pairs with the acquire of a holder's, joiner's or walker's load of the claim. */
-	REAP_STORE_RELEASE(&context->claim, REAP__CLAIM(generation, adopted ? REAP__ADOPTED : REAP__LIVE));
+	REAP_STORE_RELEASE(&context->claim,
+	    REAP__CLAIM(generation, owned ? REAP__CLAIMED : adopted ? REAP__ADOPTED : REAP__LIVE));
 }
 
 static int
@@ -170,12 +176,14 @@ unmake(struct reap_domain *domain, struct reap_worker *worker, struct reap_conte
 }
 
 static uint32_t
-policy_flags(const struct reap_domain *domain, bool here, enum reap_policy policy, enum reap_notify notify)
+policy_flags(const struct reap_domain *domain, bool here, enum reap_policy policy, enum reap_notify notify, unsigned flags)
 {
 	if (policy == REAP_POLICY_DEFAULT)
 		policy = domain->policy;
 	if (notify == REAP_NOTIFY_DEFAULT)
 		notify = domain->notify;
+	if (flags & REAP_CONTEXT_OWNED)		/* its resumer is told by nobody; without one it may not stay private */
+		return (uint32_t)policy << REAP__POLICY_SHIFT | REAP__NEW | REAP__OWNED | (here ? REAP__BOUND : REAP__SHARED);
 	return (uint32_t)policy << REAP__POLICY_SHIFT | REAP__NEW | (notify == REAP_NOTIFY_EARLY ? REAP__EARLY : 0) |
 	    (domain->host.shares && here && policy != REAP_POLICY_THREAD ? REAP__BOUND : REAP__SHARED);
 }
@@ -195,7 +203,7 @@ spawn_cold(struct reap_worker *worker, reap_entry *entry, void *arg, struct reap
 	error = make(domain, worker, 0, NULL, NULL, false, &context, &stack);
 	if (error != 0)
 		return error;
-	flags = policy_flags(domain, true, REAP_POLICY_DEFAULT, REAP_NOTIFY_DEFAULT);
+	flags = policy_flags(domain, true, REAP_POLICY_DEFAULT, REAP_NOTIFY_DEFAULT, 0);
 	if (worker->birth != 0 && reap__stack_shelvable(stack) && worker->current->adopter == NULL)
 		flags |= REAP__PLAIN;
 	assemble(domain, worker, context, stack, entry, arg, flags, NULL);
@@ -229,7 +237,7 @@ reap_spawn(struct reap_worker *worker, reap_entry *entry, void *arg, struct reap
 static int
 check(const struct reap_domain *domain, const struct reap_worker *worker, const struct reap_context_options *options)
 {
-	unsigned known = REAP_CONTEXT_DETACHED | REAP_CONTEXT_PRIVILEGED | REAP_CONTEXT_PINNED;
+	unsigned known = REAP_CONTEXT_DETACHED | REAP_CONTEXT_PRIVILEGED | REAP_CONTEXT_PINNED | REAP_CONTEXT_OWNED;
 	enum reap_policy policy = options->policy != REAP_POLICY_DEFAULT ? options->policy : domain->policy;
 
 	if (!reap__options_fit(options, options->size, sizeof(*options)) || options->entry == NULL || (options->flags & ~known) != 0 ||
@@ -238,7 +246,9 @@ check(const struct reap_domain *domain, const struct reap_worker *worker, const 
 	    (options->stack_ops != NULL && (options->stack_ops->alloc == NULL || options->stack_ops->free == NULL)) ||
 	    (options->adopter != NULL && options->adopter->domain != domain) ||
 	    (options->group != NULL && reap__group_domain(options->group) != domain) ||
-	    (policy == REAP_POLICY_THREAD && !reap__reaper_runs(domain)))
+	    (policy == REAP_POLICY_THREAD && !reap__reaper_runs(domain)) ||
+	    (options->flags & REAP_CONTEXT_OWNED &&
+	    (options->flags & REAP_CONTEXT_DETACHED || options->group != NULL || policy == REAP_POLICY_THREAD)))
 		return -EINVAL;
 	if (options->flags & REAP_CONTEXT_PINNED && worker == NULL)
 		return -EPERM;
@@ -257,6 +267,8 @@ reap_context_create(struct reap_domain *domain, const struct reap_context_option
 	if (domain == NULL || options == NULL || out == NULL)
 		return -EINVAL;
 	worker = reap__worker_in(domain);
+	if (worker != NULL)
+		(void)reap_worker_discarded(worker);
 	if ((error = check(domain, worker, options)) != 0)
 		return error;
 	error = make(domain, worker, options->stack_size, options->stack, options->stack_ops,
@@ -268,7 +280,7 @@ reap_context_create(struct reap_domain *domain, const struct reap_context_option
 		unmake(domain, worker, context, stack);
 		return error;
 	}
-	flags = policy_flags(domain, worker != NULL, options->policy, options->notify) |
+	flags = policy_flags(domain, worker != NULL, options->policy, options->notify, options->flags) |
 	    (options->flags & REAP_CONTEXT_PINNED ? REAP__PINNED : 0) |
 	    (options->group != NULL ? REAP__GROUPED : 0) |
 	    (options->stack != NULL || options->stack_ops != NULL ? REAP__BORROWED : 0);

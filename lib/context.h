@@ -102,7 +102,9 @@ reap__adopted(uint64_t claim)
 #define REAP__AWAITED		0x10000u /* somebody waits for it who was told, or resumed, before the landing; by itself */
 #define REAP__PLAIN		0x20000u /* born by reap_spawn() with nothing uncommon about it: plain.h */
 #define REAP__THINS		0x40000u /* its policy may leave a thin zombie of a plain one; with PLAIN only */
-#define REAP__PLAINLY		(REAP__PLAIN | REAP__THINS)	/* go together */
+#define REAP__OWNED		0x80000u /* its resumer reaps it: resume.c */
+#define REAP__SIMPLE		0x100000u /* OWNED, born by reap_spawn_owned() with nothing uncommon about it: resume.c */
+#define REAP__PLAINLY		(REAP__PLAIN | REAP__THINS | REAP__SIMPLE)	/* go together */
 #define REAP__POLICY_OF(flags)	((enum reap_policy)((flags) >> REAP__POLICY_SHIFT & 7))
 
 /*
@@ -153,7 +155,8 @@ struct reap_context {
 	struct reap_context	*parent;	/* constant */
 
 	struct reap_context	*next;		/* live: the host's link.  Dead: the list it is on.  Free: the next free one */
-	struct reap_context	*prev;		/* live: who claimed it, itself: a thread, NULL: not said yet.  Dead: the list */
+	struct reap_context	*prev;		/* live: who claimed it, or resumed it; itself: a thread, or nobody; NULL: not said yet.
+						 * Dead: the list */
 	union {
 		struct reap__inbox	 inbox;	/* as a parent, which it can be once it has run */
 		struct {			/* FRESH: what it is to run; until it has a stack */
@@ -224,6 +227,8 @@ struct reap__live {
 	struct reap_context	*target;	/* of a wait */
 	struct reap_result	*result;	/* where it goes, or NULL */
 	struct reap__parking	 parking;
+	struct reap_context	*came;		/* who came back from the reap_resume() that it is in; whoever comes back */
+	intptr_t		 word;		/* OWNED: what was passed to it, or by it; its resumer, itself */
 	struct reap__told	 told;		/* THREAD: whom the reaper thread tells after the post; the landing */
 	REAP__SAN_FIELD
 };
@@ -400,6 +405,11 @@ struct reap_waiter	*reap__to_adopter(struct reap_context *);
 struct reap_waiter	*reap__let_go(struct reap_worker *, struct reap_context *parent);
 void			 reap__disinherit(struct reap_worker *, struct reap_context *);
 struct reap_context	*reap__follower(const struct reap_worker *, struct reap_waiter *);
+
+/* resume.c */
+struct reap_context	*reap__resumer_of(struct reap_context *);
+void			 reap__simple_exit(struct reap_worker *, struct reap_context *, intptr_t status);
+uint32_t		 reap__simple_birth(const struct reap_domain *);
 
 /* landing.c: from off the CPU to the post */
 void			 reap__tell_host(struct reap_domain *, struct reap_context *child);

@@ -19,7 +19,7 @@ reap_domain_create(const struct reap_domain_options *options, struct reap_domain
 	if (options == NULL || out == NULL || !reap__options_fit(options, options->size, sizeof(*options)) ||
 	    (unsigned)options->policy > REAP_POLICY_THREAD || (unsigned)options->notify > REAP_NOTIFY_EARLY ||
 	    (options->limit == 0 ? options->reserve != 0 : options->reserve > options->limit) ||
-	    (options->host != NULL && (options->host->next == NULL || options->host->ready == NULL)))
+	    (options->host != NULL && (options->host->next == NULL) != (options->host->ready == NULL)))
 		return -EINVAL;
 	domain = aligned_alloc(64, (sizeof(*domain) + 63) & ~(size_t)63);
 	if (domain == NULL)
@@ -40,7 +40,7 @@ reap_domain_create(const struct reap_domain_options *options, struct reap_domain
 	};
 	if (options->host != NULL) {
 		domain->host = *options->host;
-		domain->hosted = true;
+		domain->hosted = options->host->next != NULL;
 	}
 	error = reap__depot_init(&domain->depot, &options->stack, domain->clock, domain->clock_arg);
 	if (error != 0) {

@@ -7,6 +7,7 @@
 #include <errno.h>
 
 #include <reap/atomic.h>
+#include <reap/resume.h>
 
 #include "plain.h"
 
@@ -233,6 +234,8 @@ exit_cold(struct reap_worker *worker, intptr_t status)
 
 	if (worker == NULL || (context = worker->current)->flags & REAP__BASE)
 		reap_misuse("exit-base", "reap_exit() was called outside a context, or by the base context of a worker");
+	if (context->flags & REAP__SIMPLE)
+		reap__simple_exit(worker, context, status);	/* comes back if it is not, after all */
 	domain = worker->domain;
 	if (domain->host.locks_held != NULL && domain->host.locks_held(context))
 		reap_misuse("exit-with-lock", "a context ended holding a lock of its host");
@@ -242,6 +245,7 @@ exit_cold(struct reap_worker *worker, intptr_t status)
 		worker = reap_worker_self();	/* it may have blocked, and come back on another worker [8] */
 	}
 	/* ---- the no-block point ---- */
+	to = REAP_UNLIKELY(context->flags & REAP__OWNED) ? reap__resumer_of(context) : NULL;
 	die(domain, worker, context, status, &told);
 	if (context->flags & REAP__EARLY) {
 		tell_early(context, &told);
@@ -251,7 +255,8 @@ exit_cold(struct reap_worker *worker, intptr_t status)
 			reap__set_flags(context, REAP__AWAITED);
 		told = (struct reap__told){ { NULL } };
 	}
-	to = reap__successor(worker);
+	if (REAP_LIKELY(to == NULL))
+		to = reap__successor(worker);
 	if (to == worker->base && domain->host.direct && REAP__POLICY_OF(context->flags) != REAP_POLICY_THREAD) {
 		struct reap_context *sleeper = follow(worker, context, &told);
 
@@ -373,6 +378,8 @@ reap_context_destroy(struct reap_context *context, intptr_t status)
 		(void)reap__bind(context);
 	if (context->sp == NULL || context->flags & REAP__BASE)
 		reap_misuse("destroy-running", "reap_context_destroy() of a context that is on a CPU, or of a base context");
+	if (context->flags & REAP__OWNED && reap_resumed_by(context) != NULL)
+		return -EBUSY;
 	if (reap__private(context->flags) && context->live->home != worker)
 		reap__share_words(context);	/* its worker stands still, says the caller */
 	claimed = context->live->young.claimed;
@@ -396,6 +403,8 @@ reap_context_destroy(struct reap_context *context, intptr_t status)
 	if (context->flags & REAP__EARLY)
 		reap__tell_host(domain, context);
 	reap__ended(worker, context, &told);
+	if (context->flags & REAP__OWNED)
+		reap__collect(worker, context, worker != NULL ? worker->current : NULL, REAP_PAYER_PARENT, NULL);
 	return 0;
 }
 

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include <reap/atomic.h>
+#include <reap/resume.h>
 
 #include "plain.h"
 
@@ -155,6 +156,7 @@ reap_worker_start(struct reap_domain *domain, void *user, struct reap_worker **o
 	worker->hooks = (domain->host.on_switch != NULL ? REAP__HOOK_ON : 0) |
 	    (domain->host.after_switch != NULL ? REAP__HOOK_AFTER : 0) | (domain->usage ? REAP__HOOK_USAGE : 0);
 	worker->birth = reap__plain_birth(domain);
+	worker->simple = reap__simple_birth(domain);
 	worker->limited = domain->limit != 0;
 	worker->breeds = !worker->limited && worker->birth != 0;
 	if (domain->usage)
@@ -180,6 +182,7 @@ reap_worker_stop(struct reap_worker *worker)
 
 	if (worker != reap_worker_self() || worker->current != base)
 		reap_misuse("stop-from-base", "reap_worker_stop() from a context, or from another thread");
+	(void)reap_worker_discarded(worker);
 	/* Relaxed: only contexts pinned here are counted, and only this worker makes them. */
 	if (reap__bound(worker) != 0 || REAP_LOAD_RELAXED(&worker->pinned) != 0)
 		return -EBUSY;

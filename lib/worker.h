@@ -62,6 +62,8 @@ struct reap_worker {
 	struct reap__live	 base_live;
 	struct reap__live	 fresh_live;		/* of all who are fresh, which is a home and no more; constant */
 	struct reap_worker	*next;			/* the domain's workers; under its lock */
+	uint32_t		 simple;			/* flags of who is born simple here, or 0; constant: resume.c */
+	struct reap_context	*discarded;		/* to be destroyed here; any thread pushes, itself takes all */
 	bool			 ending;		/* its thread ends, and has asked once; itself only */
 };
 

@@ -28,6 +28,7 @@ struct reap_handle {
 #define REAP_CONTEXT_DETACHED	0x1u	/* the adopter reaps it; nobody can wait for it */
 #define REAP_CONTEXT_PRIVILEGED	0x2u	/* may draw on the domain's reserve */
 #define REAP_CONTEXT_PINNED	0x4u	/* runs only on the worker that created it (checked) */
+#define REAP_CONTEXT_OWNED	0x8u	/* no parent, no heir: run by reap_resume(), which reaps it when it ends; resume.h */
 
 /* Zero in any field means the default. */
 struct reap_context_options {
@@ -96,10 +97,10 @@ REAP_NORETURN REAP_API void	reap_exit(intptr_t status);
  *
  *   context    Any thread that owns the context as a host does: it is off the CPU, queued nowhere, and nobody will ready
  *              it.  If only one worker may run it (reap_context_home()): on that worker, or while that one stands still.  A running or dead one aborts ("destroy-running", "destroy-dead").  Its waits, if any, must be over.
- *   ownership  As reap_exit() with `status': collectors and heirs get it as a dead one.
+ *   ownership  As reap_exit() with `status': collectors and heirs get it as a dead one.  An owned one is reaped at once.
  *   ordering   As the caller's knowledge that it is off the CPU.
  *   cost       No system call but to wake a sleeping OS thread, and what a reap costs if it had claimed one that has ended.
- *   returns    0; -EBUSY: it is parked in a wait that has claimed somebody who lives; nothing changed.
+ *   returns    0; -EBUSY: it is parked in a wait that has claimed somebody who lives, or has resumed somebody; nothing changed.
  */
 REAP_API int	reap_context_destroy(struct reap_context *context, intptr_t status);
 

@@ -20,6 +20,9 @@ struct reap_worker;
  *
  * All but idle() run in places that may not block, allocate, take a lock that a running context may hold, or switch; next()
  * and ready() may take the host's own short queue lock.
+ *
+ * Without next() and ready(), both NULL, there is no scheduler: contexts cannot wait for the living; the hooks are called all the
+ * same.
  */
 struct reap_host {
 	/* Take the next runnable context off this worker's queue.  NULL: nothing; the base context goes on. */

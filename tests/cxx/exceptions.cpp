@@ -4,7 +4,7 @@
 //
 // An exception is thrown and caught on one stack: nothing is to be done for that.  What the C++ library keeps per thread is the
 // list of exceptions that are being handled, and the number of those in flight.  A context that switches in a catch block, or in a
-// destructor that an exception runs, takes them along only if the host sees to it: struct exceptions and on_switch() below are
+// destructor that an exception runs, takes them along only if the host sees to it: struct reap_kept and on_switch() below are
 // all that a host needs.
 //
 // Each case runs in a process of its own.  Prints TAP.
@@ -12,7 +12,6 @@
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
-#include <cstring>
 #include <exception>
 #include <memory>
 #include <mutex>
@@ -22,12 +21,12 @@
 #include <utility>
 #include <vector>
 
-#include <cxxabi.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <reap.h>
+#include <reap/keep.h>
 
 namespace {
 
@@ -39,18 +38,9 @@ namespace {
 		}											\
 	} while (0)
 
-// What __cxa_get_globals() points to; opaque in <cxxabi.h>, laid out by the Itanium C++ ABI.
-struct exceptions {
-	void	*handled;
-	unsigned in_flight;
-#ifdef __ARM_EABI_UNWINDER__
-	void	*propagating;
-#endif
-};
-
 // The word of each context, its workers' base contexts included.
 struct mine {
-	exceptions stopped{};		// while it does not run
+	reap_kept kept{};		// while it does not run
 	int	next_worker = 0;	// of two: another one each time
 	int	(*body)(int) = nullptr;
 	int	arg = 0;
@@ -65,10 +55,7 @@ of(const reap_context *context)
 void
 on_switch(reap_worker *, reap_context *from, reap_context *to)
 {
-	void *globals = abi::__cxa_get_globals();	// on each switch: the thread's own
-
-	std::memcpy(&of(from)->stopped, globals, sizeof(exceptions));
-	std::memcpy(globals, &of(to)->stopped, sizeof(exceptions));
+	CHECK(reap_keep(REAP_KEEP_EXCEPTIONS, &of(from)->kept, &of(to)->kept) == 0);
 }
 
 // A first-in first-out host.  With two workers, a context runs on the one and on the other by turns.

@@ -23,7 +23,7 @@ try_domain(struct reap_domain_options options)
 TEST(domain, options_are_checked)
 {
 	const struct reap_domain_options sizeless = { .size = 0 }, right = { .size = sizeof(right) };
-	const struct reap_host	nothing = { .next = NULL }, no_ready = { .next = host_next };
+	const struct reap_host	hooks = { .next = NULL }, no_ready = { .next = host_next }, no_next = { .ready = host_ready };
 	const struct reap_stack_ops half = { .alloc = NULL };
 	struct reap_domain	*domain;
 
@@ -36,7 +36,8 @@ TEST(domain, options_are_checked)
 	CHECK_EQ(try_domain((struct reap_domain_options){ .limit = 4, .reserve = 5 }), -EINVAL);
 	CHECK_EQ(try_domain((struct reap_domain_options){ .reserve = 1 }), -EINVAL);
 	CHECK_EQ(try_domain((struct reap_domain_options){ .limit = 4, .reserve = 4 }), 0);
-	CHECK_EQ(try_domain((struct reap_domain_options){ .host = &nothing }), -EINVAL);
+	CHECK_EQ(try_domain((struct reap_domain_options){ .host = &hooks }), 0);
+	CHECK_EQ(try_domain((struct reap_domain_options){ .host = &no_next }), -EINVAL);
 	CHECK_EQ(try_domain((struct reap_domain_options){ .host = &no_ready }), -EINVAL);
 	CHECK_EQ(try_domain((struct reap_domain_options){ .stack = { .size = 1 } }), -EINVAL);
 	CHECK_EQ(try_domain((struct reap_domain_options){ .stack = { .cache = 1 } }), -EINVAL);

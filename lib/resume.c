@@ -1,0 +1,337 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * resume.c: asymmetric switches between owned contexts and who resumes them.
+ *
+ * An owned context is born CLAIMED, by its owner: nobody can wait for it, detach it or inherit it.  Its `prev', which says of a
+ * claimed one who waits for it, names the resumer while it is resumed, and itself while it is not: so a wait that would close a
+ * circle through a resume is told as any other.
+ *
+ * Most are *simple*: nothing about them is uncommon, which is asked once, at birth, as for plain ones (plain.h); and nobody but their
+ * resumer, on their worker, can reach them.  It finds them dead in the slot, and neither posts nor asks whether anybody is told.
+ */
+#include <errno.h>
+
+#include <reap/atomic.h>
+#include <reap/resume.h>
+
+#include "plain.h"
+
+/* The flags of a context born simple in the domain; 0: nobody is. */
+uint32_t
+reap__simple_birth(const struct reap_domain *domain)
+{
+	const struct reap_host *host = &domain->host;
+
+	if (host->on_switch != NULL || host->after_switch != NULL || host->locks_held != NULL ||
+	    domain->before_final_switch != NULL || domain->limit != 0 || domain->usage || domain->ledger_time ||
+	    (domain->depot.flags & REAP_STACK_SCRUB) != 0 ||
+	    reap__san_by_request() || (domain->policy != REAP_POLICY_ADAPTIVE && domain->policy != REAP_POLICY_SUCCESSOR &&
+	    domain->policy != REAP_POLICY_PARENT))
+		return 0;
+	return (uint32_t)domain->policy << REAP__POLICY_SHIFT | REAP__NEW | REAP__OWNED | REAP__BOUND | REAP__SIMPLE;
+}
+
+static __attribute__((noinline)) int
+spawn_cold(struct reap_worker *worker, reap_entry *entry, void *arg, struct reap_context **out)
+{
+	struct reap_context_options options = {
+		.size = sizeof(options), .entry = entry, .arg = arg, .flags = REAP_CONTEXT_OWNED,
+	};
+	int error = reap_context_create(worker->domain, &options, out);
+
+	if (error == 0 && worker->simple != 0 && reap__stack_shelvable((*out)->stack) && (*out)->adopter == NULL)
+		reap__set_flags(*out, REAP__SIMPLE);
+	return error;
+}
+
+int
+reap_spawn_owned(struct reap_worker *worker, reap_entry *entry, void *arg, struct reap_context **out)
+{
+	struct reap_context	*context;
+	struct reap__live	*live;
+	uint64_t		 created;
+
+	if (REAP_UNLIKELY(worker == NULL || entry == NULL || out == NULL))
+		return -EINVAL;
+	created = worker->count.created;
+	if (REAP_UNLIKELY(worker->simple == 0 || worker->descriptors == NULL || worker->cache.count == 0 ||
+	    created == worker->block || worker->current->adopter != NULL || worker->discarded != NULL ||
+	    worker->cache.epoch != REAP_LOAD_RELAXED(&worker->cache.depot->epoch)))	/* relaxed: as in reap__stack_get() */
+		return spawn_cold(worker, entry, arg, out);
+	context = reap__descriptor_get(worker->domain, worker);
+	REAP__SAN_DESCRIPTOR(context, reap__san_taken);
+	reap__stack_promise(&worker->cache);
+	live = reap__settle(worker, context);
+	live->entry = entry;
+	live->arg = arg;
+	reap_completion_init(&context->done);
+	REAP_STORE_RELAXED(&context->flags, worker->simple);
+	context->parent = NULL;
+	context->next = NULL;
+	REAP_STORE_RELAXED(&context->prev, context);
+	REAP_STORE_RELAXED(&context->inbox.head, 0);
+	context->inbox.corpses = NULL;
+	context->user = NULL;
+	REAP_STORE_RELAXED(&context->sp, reap_md_make(live, reap__entry));
+	REAP_STORE_RELAXED(&worker->count.created, created + 1);
+	/* Release: as in assemble(). */
+	REAP_STORE_RELEASE(&context->claim, REAP__CLAIM(created + worker->generation, REAP__CLAIMED));
+	*out = context;
+	return 0;
+}
+
+static inline bool
+ends_simply(const struct reap_context *context)
+{
+	return (reap__flags(context) & (REAP__SIMPLE | REAP__KIN)) == REAP__SIMPLE && context->kids == 0;
+}
+
+/* Its end, up to the final switch and with it. */
+void
+reap__simple_exit(struct reap_worker *worker, struct reap_context *context, intptr_t status)
+{
+	struct reap_context *to = REAP_LOAD_RELAXED(&context->prev);
+
+	if (REAP_UNLIKELY(!ends_simply(context) || to == context))
+		return;
+	to->live->came = context;
+	context->status = status;
+	reap__count_own(&worker->count.plain, 1);
+	/* Release: as in die(). */
+	REAP_STORE_RELEASE(&context->flags, reap__flags(context) | REAP__EXITED);
+	if (to == worker->base)
+		reap__count_own(&worker->count.based, 1);
+	reap_slot_put(&worker->slot, &context->done);	/* aborts if full [3] */
+	reap__jump_plainly(worker, to);
+}
+
+/* It has left its CPU to its resumer, who knows it from the slot: landing, post and reap are one.  As reap__plain_collect(). */
+static int
+simple_end(struct reap_worker *worker, struct reap_context *context)
+{
+	struct reap__stack_cache *cache = &worker->cache;
+	struct reap__stack	*stack = context->stack;
+
+	worker->slot.reap__prev = 0;
+	reap__san_plain_destroy(REAP__SAN(context->live));
+	reap__san_nobodys(stack->lo, (size_t)(stack->top - stack->lo));
+	context->live = NULL;
+	context->stack = NULL;
+	REAP__COUNT(worker->domain, worker, ledger[REAP_PAYER_PARENT].stacks);
+	if (REAP_LIKELY(reap__stack_puts_warm(cache->depot, cache))) {
+		reap__stack_cache_push(cache, stack);
+		stack = NULL;
+	}
+	REAP__COUNT(worker->domain, worker, ledger[REAP_PAYER_PARENT].contexts);
+	REAP_STORE_RELAXED(&context->flags, 0);		/* clean */
+	REAP_STORE_RELAXED(&context->claim, 0);		/* FREE, as in reap__descriptor_free() */
+	REAP__SAN_DESCRIPTOR(context, reap__san_nobodys);
+	context->next = worker->descriptors;
+	worker->descriptors = context;
+	if (REAP_UNLIKELY(++worker->ndescriptors > REAP__DESCRIPTORS_KEPT || stack != NULL || cache->spilled))
+		(void)reap__plain_collect_rest(worker, stack);
+	return REAP_ENDED;
+}
+
+/* Who came back, suspended or dead; on whatever worker. */
+static int
+resumed(struct reap_worker *worker, void *arg)
+{
+	struct reap_passed	*passed = arg;
+	struct reap_context	*self = worker->current, *from = self->live->came;
+
+	if (worker->slot.reap__prev == (uintptr_t)&from->done && reap__flags(from) & REAP__SIMPLE) {
+		reap__san_landed(REAP__SAN(self->live));
+		if (passed != NULL)
+			*passed = (struct reap_passed){ from->status, from };
+		return simple_end(worker, from);
+	}
+	reap__landed(worker);
+	if (passed != NULL)
+		passed->context = from;
+	if (REAP_LIKELY((reap__flags(from) & REAP__EXITED) == 0)) {
+		if (passed != NULL)
+			passed->word = from->live->word;
+		return REAP_SUSPENDED;
+	}
+	/* Posted by the landing above. */
+	if (passed != NULL)
+		passed->word = from->status;
+	reap__collect(worker, from, self, REAP_PAYER_PARENT, NULL);
+	return REAP_ENDED;
+}
+
+/* As a pair with the switch that follows: who comes back to the caller, cancelled or not, by resume or transfer. */
+static int
+suspended(struct reap_worker *worker, void *arg)
+{
+	struct reap__live	*live;
+	intptr_t		*word = arg;
+
+	reap__landed(worker);
+	live = worker->current->live;
+	if (word != NULL)
+		*word = live->word;
+	return live->how & REAP_CANCEL ? -ECANCELED : 0;
+}
+
+REAP__INLINE int
+check(const struct reap_worker *worker, const struct reap_context *to)
+{
+	uint32_t flags = reap__flags(to);
+
+	if (REAP_UNLIKELY((flags & (REAP__OWNED | REAP__EXITED)) != REAP__OWNED))
+		return -EINVAL;
+	if (REAP_UNLIKELY((flags & (REAP__BOUND | REAP__PINNED)) != 0 ? to->live->home != worker :
+	    reap__domain_of(to) != worker->domain))
+		return -EPERM;
+	if (REAP_UNLIKELY(to->sp == NULL || REAP_LOAD_RELAXED(&to->prev) != to))
+		return -EBUSY;
+	return 0;
+}
+
+/* Relaxed: read by waits_for_us() alone, on a chain that is parked. */
+REAP__INLINE void
+set_resumer(struct reap_context *context, struct reap_context *resumer)
+{
+	REAP_STORE_RELAXED(&context->prev, resumer);
+}
+
+int
+reap_resume(struct reap_context *to, unsigned flags, struct reap_passed *passed)
+{
+	struct reap_worker	*worker = reap__here;
+	int			 error;
+
+	if (REAP_UNLIKELY(worker == NULL))
+		return -EPERM;
+	if (REAP_UNLIKELY(to == NULL || (flags & ~REAP_CANCEL) != 0))
+		return -EINVAL;
+	error = check(worker, to);
+	if (REAP_UNLIKELY(error != 0))
+		return error;
+	reap__slot_must_be_empty(worker);
+	if (REAP_UNLIKELY(flags != 0 && to->flags & REAP__NEW)) {
+		if (passed != NULL)
+			*passed = (struct reap_passed){ -ECANCELED, to };
+		return reap_context_destroy(to, -ECANCELED) == 0 ? REAP_ENDED : -EBUSY;
+	}
+	set_resumer(to, worker->current);
+	to->live->word = passed != NULL ? passed->word : 0;
+	to->live->how = flags;
+	return reap__leave(worker, to, resumed, passed);
+}
+
+int
+reap_suspend(intptr_t *word)
+{
+	struct reap_worker	*worker = reap__here;
+	struct reap_context	*self, *to;
+
+	if (REAP_UNLIKELY(worker == NULL || (reap__flags(self = worker->current) & REAP__OWNED) == 0 ||
+	    (to = REAP_LOAD_RELAXED(&self->prev)) == self))
+		return -EPERM;
+	reap__slot_must_be_empty(worker);
+	set_resumer(self, self);
+	self->live->word = word != NULL ? *word : 0;
+	to->live->came = self;
+	return reap__leave(worker, to, suspended, word);
+}
+
+int
+reap_transfer(struct reap_context *to, intptr_t *word)
+{
+	struct reap_worker	*worker = reap__here;
+	struct reap_context	*self, *resumer;
+	int			 error;
+
+	if (worker == NULL || (reap__flags(self = worker->current) & REAP__OWNED) == 0 ||
+	    (resumer = REAP_LOAD_RELAXED(&self->prev)) == self)
+		return -EPERM;
+	if (to == NULL)
+		return -EINVAL;
+	if (to == self)
+		return -EBUSY;
+	error = check(worker, to);
+	if (error != 0)
+		return error;
+	reap__slot_must_be_empty(worker);
+	set_resumer(self, self);
+	set_resumer(to, resumer);
+	to->live->word = word != NULL ? *word : 0;
+	to->live->how = 0;
+	return reap__leave(worker, to, suspended, word);
+}
+
+struct reap_context *
+reap_resumed_by(const struct reap_context *context)
+{
+	struct reap_context *resumer = reap__flags(context) & REAP__OWNED ? REAP_LOAD_RELAXED(&context->prev) : NULL;
+
+	return resumer != context ? resumer : NULL;
+}
+
+intptr_t
+reap_resumed_word(const struct reap_context *context)
+{
+	return context->live->word;
+}
+
+/* At the end of an owned context, before anybody can learn of it.  Who runs next: its resumer. */
+struct reap_context *
+reap__resumer_of(struct reap_context *context)
+{
+	struct reap_context *to = REAP_LOAD_RELAXED(&context->prev);
+
+	if (to != context) {
+		to->live->came = context;
+		return to;
+	}
+	/* A host has run it on its own: nobody is there who could collect it.  Release: pairs with the drain's acquire. */
+	REAP_STORE_RELEASE(&context->claim,
+	    REAP__CLAIM(REAP__CLAIM_GENERATION(REAP_LOAD_RELAXED(&context->claim)), REAP__ADOPTED));
+	return NULL;
+}
+
+/* As of a stack that others push to: what was discarded last comes first. */
+static void
+push(struct reap_worker *worker, struct reap_context *context)
+{
+	context->next = REAP_LOAD_RELAXED(&worker->discarded);
+	/* Release: pairs with the acquire in reap_worker_discarded(): what the caller knows of the context, and has freed. */
+	while (!REAP_CAS_RELEASE(&worker->discarded, &context->next, context))
+		continue;
+}
+
+int
+reap_context_discard(struct reap_context *context, intptr_t status)
+{
+	struct reap_worker *home = reap_context_home(context);
+
+	if (context->flags & REAP__EXITED || context->sp == NULL || home == NULL || home == reap_worker_self())
+		return reap_context_destroy(context, status);
+	if (context->live->young.claimed != NULL || reap_resumed_by(context) != NULL)
+		return -EBUSY;
+	context->status = status;	/* it has none of its own before it exits */
+	push(home, context);
+	if (home->domain->host.wake != NULL)
+		home->domain->host.wake(home);
+	return 1;
+}
+
+unsigned
+reap_worker_discarded(struct reap_worker *worker)
+{
+	struct reap_context	*context, *next;
+	unsigned		 n = 0;
+
+	if (REAP_LIKELY(REAP_LOAD_RELAXED(&worker->discarded) == NULL))
+		return 0;
+	for (context = REAP_XCHG_ACQUIRE(&worker->discarded, NULL)	/* pairs with push() */; context != NULL; context = next) {
+		next = context->next;
+		context->next = NULL;
+		if (reap_context_destroy(context, context->status) == 0)
+			n++;
+	}
+	return n;
+}

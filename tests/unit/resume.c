@@ -1,0 +1,604 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * resume.c: owned contexts: resume and suspend, transfer, cancel, destroy, discard.
+ */
+#include "host.h"
+
+static struct reap_context *
+owned(struct host *h, reap_entry *entry, void *arg)
+{
+	struct reap_context_options options = {
+		.size = sizeof(options), .entry = entry, .arg = arg, .flags = REAP_CONTEXT_OWNED,
+	};
+	struct reap_context *context = NULL;
+
+	if (host_private())
+		CHECK_EQ(reap_spawn_owned(reap_worker_self(), entry, arg, &context), 0);	/* the fast path, if it is one */
+	else
+		CHECK_EQ(reap_context_create(h->domain, &options, &context), 0);
+	return context;
+}
+
+static struct reap_context *
+self(void)
+{
+	return reap_worker_current(reap_worker_self());
+}
+
+/* Suspends with 1, 2, ... until it is sent 0; says so with its status. */
+static intptr_t
+count(void *arg)
+{
+	intptr_t word = reap_resumed_word(self());
+
+	for (intptr_t i = 1; word != 0; i++) {
+		word = i;
+		CHECK_EQ(reap_suspend(&word), 0);
+	}
+	return (intptr_t)arg;
+}
+
+TEST(resume, passes_words_both_ways_and_reaps_at_the_end)
+{
+	struct host		h;
+	struct reap_passed	p = { .word = 5 };
+	struct reap_context	*context;
+
+	host_open(&h, (struct reap_domain_options){ 0 });
+	context = owned(&h, count, (void *)77);
+	CHECK(reap_resumed_by(context) == NULL);
+	for (int i = 1; i <= 3; i++) {
+		CHECK_EQ(reap_resume(context, 0, &p), REAP_SUSPENDED);
+		CHECK_EQ(p.word, i);
+		CHECK(p.context == context);
+		CHECK_EQ(reap_context_state(context), REAP_STATE_SUSPENDED);
+	}
+	p.word = 0;
+	CHECK_EQ(reap_resume(context, 0, &p), REAP_ENDED);
+	CHECK_EQ(p.word, 77);
+	CHECK(p.context == context);
+	CHECK_EQ(host_stats(&h).reaped, 1);
+	CHECK_EQ(h.readied, 0);
+	host_close(&h);
+}
+
+static unsigned left, landed;
+
+static void
+count_left(struct reap_worker *worker, struct reap_context *from, struct reap_context *to)
+{
+	(void)worker;
+	CHECK(from != to);
+	left++;
+}
+
+static void
+count_landed(struct reap_worker *worker, struct reap_context *prev, bool dead)
+{
+	(void)prev;
+	CHECK(worker == reap_worker_self());
+	landed += dead ? 100 : 1;
+}
+
+TEST(resume, hooks_are_called_also_without_a_scheduler)
+{
+	static const struct reap_host hooks = { .on_switch = count_left, .after_switch = count_landed };
+	struct reap_domain_options options = { .size = sizeof(options), .host = &hooks };
+	struct host		h = { 0 };
+	struct reap_context	*context;
+
+	CHECK_EQ(reap_domain_create(&options, &h.domain), 0);
+	CHECK_EQ(reap_worker_start(h.domain, NULL, &h.worker), 0);
+	context = owned(&h, count, NULL);
+	CHECK_EQ(reap_resume(context, 0, &(struct reap_passed){ .word = 1 }), REAP_SUSPENDED);
+	CHECK_EQ(left, 2);
+	CHECK_EQ(landed, 2);
+	CHECK_EQ(reap_resume(context, 0, NULL), REAP_ENDED);
+	CHECK_EQ(left, 4);
+	CHECK_EQ(landed, 103);
+	CHECK(reap_yield(h.worker) == h.worker);
+	CHECK_EQ(reap_worker_stop(h.worker), 0);
+	CHECK_EQ(reap_domain_destroy(h.domain, NULL, NULL), 0);
+}
+
+TEST(resume, needs_no_host)
+{
+	struct reap_domain_options options = { .size = sizeof(options) };
+	struct host		h = { 0 };
+	struct reap_context	*context;
+
+	CHECK_EQ(reap_domain_create(&options, &h.domain), 0);
+	CHECK_EQ(reap_worker_start(h.domain, NULL, &h.worker), 0);
+	context = owned(&h, count, NULL);
+	CHECK(reap_context_home(context) == h.worker);
+	CHECK_EQ(reap_resume(context, 0, &(struct reap_passed){ .word = 1 }), REAP_SUSPENDED);
+	CHECK_EQ(reap_worker_stop(h.worker), -EBUSY);
+	CHECK_EQ(reap_resume(context, 0, NULL), REAP_ENDED);
+	CHECK_EQ(reap_worker_stop(h.worker), 0);
+	CHECK_EQ(reap_domain_destroy(h.domain, NULL, NULL), 0);
+}
+
+struct nest {
+	struct host *host;
+	unsigned depth;
+};
+
+static intptr_t
+nested(void *arg)
+{
+	struct nest		*nest = arg, deeper = { nest->host, nest->depth - 1 };
+	struct reap_passed	 p = { 0 };
+	struct reap_context	*inner;
+	intptr_t		 sum = nest->depth;
+
+	if (nest->depth > 0) {
+		inner = owned(nest->host, nested, &deeper);
+		CHECK_EQ(reap_resume(inner, 0, &p), REAP_SUSPENDED);
+		CHECK_EQ(reap_resume(inner, 0, &p), REAP_ENDED);
+		sum += p.word;
+	}
+	CHECK_EQ(reap_suspend(NULL), 0);
+	return sum;
+}
+
+TEST(resume, nests_and_each_goes_back_to_its_own_resumer)
+{
+	struct host		h;
+	struct nest		hundred = { &h, 100 };
+	struct reap_passed	p = { 0 };
+	struct reap_context	*context;
+
+	host_open(&h, (struct reap_domain_options){ 0 });
+	context = owned(&h, nested, &hundred);
+	CHECK_EQ(reap_resume(context, 0, &p), REAP_SUSPENDED);
+	CHECK_EQ(reap_resume(context, 0, &p), REAP_ENDED);
+	CHECK_EQ(p.word, 5050);
+	CHECK_EQ(host_stats(&h).reaped, 101);
+	host_close(&h);
+}
+
+static intptr_t
+resume_it(void *arg)
+{
+	struct reap_context *active = reap_resumed_by(self());
+
+	/* Who runs, who has resumed another one, and one that nobody owns. */
+	CHECK_EQ(reap_resume(self(), 0, NULL), -EBUSY);
+	CHECK_EQ(reap_resume(active, 0, NULL), arg != NULL ? -EBUSY : -EINVAL);
+	if (arg != NULL) {
+		CHECK_EQ(reap_context_destroy(active, 0), -EBUSY);
+		CHECK_EQ(reap_context_discard(active, 0), -EBUSY);
+		CHECK_EQ(reap_transfer(active, NULL), -EBUSY);
+	}
+	return 0;
+}
+
+static intptr_t
+resume_another(void *arg)
+{
+	struct reap_context *another = owned(arg, resume_it, arg);
+
+	CHECK_EQ(reap_resume(another, 0, NULL), REAP_ENDED);
+	return 0;
+}
+
+TEST(resume, of_one_that_is_not_suspended_is_refused)
+{
+	struct host		h;
+	struct reap_context	*child;
+
+	host_open(&h, (struct reap_domain_options){ 0 });
+	CHECK_EQ(reap_resume(owned(&h, resume_it, NULL), 0, NULL), REAP_ENDED);
+	CHECK_EQ(reap_resume(owned(&h, resume_another, &h), 0, NULL), REAP_ENDED);
+	CHECK_EQ(reap_resume(NULL, 0, NULL), -EINVAL);
+	CHECK_EQ(reap_suspend(NULL), -EPERM);
+	CHECK_EQ(reap_spawn(h.worker, host_return, NULL, &child), 0);
+	CHECK_EQ(reap_resume(child, 0, NULL), -EINVAL);
+	CHECK_EQ(reap_transfer(child, NULL), -EPERM);
+	CHECK_EQ(reap_context_destroy(child, 0), 0);
+	CHECK_EQ(reap_wait(child, 0, NULL), 0);
+	host_close(&h);
+}
+
+TEST(resume, options_that_contradict_it_are_refused)
+{
+	struct reap_context_options options = { .size = sizeof(options), .entry = host_return };
+	struct host		h;
+	struct reap_context	*context = NULL;
+
+	host_open(&h, (struct reap_domain_options){ 0 });
+	options.flags = REAP_CONTEXT_OWNED | REAP_CONTEXT_DETACHED;
+	CHECK_EQ(reap_context_create(h.domain, &options, &context), -EINVAL);
+	options.flags = REAP_CONTEXT_OWNED;
+	options.policy = REAP_POLICY_THREAD;
+	CHECK_EQ(reap_context_create(h.domain, &options, &context), -EINVAL);
+	options.policy = REAP_POLICY_DEFAULT;
+	CHECK_EQ(reap_context_create(h.domain, &options, &context), 0);
+	CHECK_EQ(reap_resume(context, REAP_CANCEL << 1, NULL), -EINVAL);
+	CHECK_EQ(reap_context_destroy(context, 0), 0);
+	host_close(&h);
+}
+
+TEST(resume, nobody_else_can_collect_it)
+{
+	struct host		h;
+	struct reap_context	*context;
+	struct reap_handle	handle;
+
+	host_open(&h, (struct reap_domain_options){ 0 });
+	context = owned(&h, count, NULL);
+	CHECK_EQ(reap_resume(context, 0, &(struct reap_passed){ .word = 1 }), REAP_SUSPENDED);
+	CHECK_EQ(reap_wait(context, 0, NULL), -ECHILD);
+	CHECK_EQ(reap_wait_any(REAP_NOHANG, NULL), -ECHILD);
+	handle = reap_context_handle(context);
+	CHECK_EQ(reap_join(handle, 0, NULL), -EBUSY);
+	CHECK_EQ(reap_resume(context, 0, NULL), REAP_ENDED);
+	CHECK_EQ(reap_join(handle, 0, NULL), -ESRCH);
+	host_close(&h);
+}
+
+static intptr_t
+transfer_to(void *arg)
+{
+	intptr_t word = 10;
+
+	CHECK_EQ(reap_transfer(arg, &word), 0);
+	return word + 1;
+}
+
+static intptr_t
+word_plus_one(void *arg)
+{
+	(void)arg;
+	return reap_resumed_word(self()) + 1;
+}
+
+TEST(resume, transfer_goes_back_to_the_resumer_of_the_first)
+{
+	struct host		h;
+	struct reap_passed	p = { 0 };
+	struct reap_context	*a, *b;
+
+	host_open(&h, (struct reap_domain_options){ 0 });
+	b = owned(&h, word_plus_one, NULL);
+	a = owned(&h, transfer_to, b);
+	CHECK_EQ(reap_resume(a, 0, &p), REAP_ENDED);
+	CHECK(p.context == b);
+	CHECK_EQ(p.word, 11);
+	CHECK_EQ(reap_resume(a, 0, &p), REAP_ENDED);
+	CHECK(p.context == a);
+	CHECK_EQ(p.word, 12);
+	host_close(&h);
+}
+
+static unsigned unwound;
+
+static intptr_t
+cancellable(void *arg)
+{
+	intptr_t word = 0;
+
+	CHECK_EQ(reap_suspend(&word), -ECANCELED);
+	CHECK_EQ(word, 9);
+	unwound++;
+	/* It said so once: what it does with it is its own business. */
+	CHECK_EQ(reap_suspend(NULL), 0);
+	return (intptr_t)arg;
+}
+
+TEST(resume, cancel_is_returned_where_it_was_suspended)
+{
+	struct host		h;
+	struct reap_passed	p = { .word = 9 };
+	struct reap_context	*context;
+
+	host_open(&h, (struct reap_domain_options){ 0 });
+	context = owned(&h, cancellable, (void *)4);
+	CHECK_EQ(reap_resume(context, 0, NULL), REAP_SUSPENDED);
+	CHECK_EQ(reap_resume(context, REAP_CANCEL, &p), REAP_SUSPENDED);
+	CHECK_EQ(unwound, 1);
+	CHECK_EQ(reap_resume(context, 0, &p), REAP_ENDED);
+	CHECK_EQ(p.word, 4);
+	host_close(&h);
+}
+
+static unsigned off;
+
+static void
+count_off(struct reap_context *context, intptr_t status)
+{
+	(void)context;
+	CHECK_EQ(status, -ECANCELED);
+	off++;
+}
+
+TEST(resume, cancel_of_a_new_one_never_runs_it)
+{
+	struct reap_context_options options = {
+		.size = sizeof(options), .entry = cancellable, .flags = REAP_CONTEXT_OWNED, .off_cpu = count_off,
+	};
+	struct host		h;
+	struct reap_passed	p = { 0 };
+	struct reap_context	*context;
+
+	host_open(&h, (struct reap_domain_options){ 0 });
+	CHECK_EQ(reap_context_create(h.domain, &options, &context), 0);
+	CHECK_EQ(reap_resume(context, REAP_CANCEL, &p), REAP_ENDED);
+	CHECK_EQ(p.word, -ECANCELED);
+	CHECK_EQ(unwound, 0);
+	CHECK_EQ(off, 1);
+	host_close(&h);
+}
+
+TEST(resume, destroy_of_a_suspended_one_reaps_it_and_runs_nothing)
+{
+	struct host		h;
+	struct reap_context	*context;
+
+	host_open(&h, (struct reap_domain_options){ 0 });
+	context = owned(&h, cancellable, NULL);
+	CHECK_EQ(reap_resume(context, 0, NULL), REAP_SUSPENDED);
+	CHECK_EQ(reap_context_destroy(context, 0), 0);
+	CHECK_EQ(unwound, 0);
+	CHECK_EQ(host_stats(&h).reaped, 1);
+	CHECK_EQ(host_stats(&h).live, 0);
+	host_close(&h);
+}
+
+struct relay {
+	struct gate gate;
+	struct reap_context *generator;
+	intptr_t words[3];
+};
+
+/* A generator that sleeps in its host: its resumer sleeps as well. */
+static intptr_t
+generate(void *arg)
+{
+	struct relay *relay = arg;
+
+	for (intptr_t i = 0; i < 2; i++) {
+		intptr_t word = i + 1;
+
+		gate_pass(&relay->gate);
+		CHECK_EQ(reap_suspend(&word), 0);
+	}
+	return 3;
+}
+
+static intptr_t
+consume(void *arg)
+{
+	struct relay		*relay = arg;
+	struct reap_passed	 p;
+
+	relay->generator = owned(host_of(reap_worker_self()), generate, relay);
+	for (int i = 0; i < 3; i++) {
+		p.word = 0;
+		CHECK_EQ(reap_resume(relay->generator, 0, &p), i < 2 ? REAP_SUSPENDED : REAP_ENDED);
+		relay->words[i] = p.word;
+	}
+	return 0;
+}
+
+TEST(resume, one_that_parks_comes_back_to_its_resumer)
+{
+	struct host		h;
+	struct relay		relay = { .gate = GATE_INIT };
+	struct reap_context	*consumer;
+
+	host_open(&h, (struct reap_domain_options){ 0 });
+	consumer = host_spawn(consume, &relay);
+	host_run();
+	CHECK(relay.gate.parked == relay.generator);
+	CHECK_EQ(reap_resume(relay.generator, 0, NULL), -EBUSY);
+	gate_open(&relay.gate);
+	host_run();
+	CHECK_EQ(reap_wait(consumer, 0, NULL), 0);
+	CHECK_EQ(relay.words[0], 1);
+	CHECK_EQ(relay.words[1], 2);
+	CHECK_EQ(relay.words[2], 3);
+	host_close(&h);
+}
+
+static intptr_t
+join_resumer(void *arg)
+{
+	CHECK_EQ(reap_join(reap_context_handle(arg), 0, NULL), -EDEADLK);
+	return 0;
+}
+
+static intptr_t
+resume_a_joiner(void *arg)
+{
+	CHECK_EQ(reap_resume(owned(arg, join_resumer, self()), 0, NULL), REAP_ENDED);
+	return 0;
+}
+
+TEST(resume, waiting_for_ones_own_resumer_is_told)
+{
+	struct host		h;
+	struct reap_context	*child;
+
+	host_open(&h, (struct reap_domain_options){ 0 });
+	child = host_spawn(resume_a_joiner, &h);
+	host_run();
+	CHECK_EQ(reap_wait(child, 0, NULL), 0);
+	host_close(&h);
+}
+
+/* Run by a host instead, it is an orphan: its adopter gets it. */
+TEST(resume, one_that_nobody_has_resumed_goes_to_the_adopter)
+{
+	struct host h;
+
+	host_open(&h, (struct reap_domain_options){ 0 });
+	host_ready(owned(&h, host_return, NULL));
+	host_run();
+	CHECK_EQ(reap_adopter_drain(reap_adopter_default(h.domain), 2), 1);
+	host_close(&h);
+}
+
+static intptr_t
+leaves_a_child(void *arg)
+{
+	struct reap_context *child;
+
+	CHECK_EQ(reap_spawn(reap_worker_self(), host_return, (void *)8, &child), 0);
+	*(struct reap_context **)arg = child;
+	return 5;
+}
+
+TEST(resume, of_one_that_is_a_parent_leaves_orphans)
+{
+	struct host		h;
+	struct reap_passed	p = { 0 };
+	struct reap_context	*child = NULL;
+
+	host_open(&h, (struct reap_domain_options){ 0 });
+	CHECK_EQ(reap_resume(owned(&h, leaves_a_child, &child), 0, &p), REAP_ENDED);
+	CHECK_EQ(p.word, 5);
+	host_ready(child);
+	host_run();
+	CHECK_EQ(host_stats(&h).orphans, 1);
+	CHECK_EQ(reap_adopter_drain(reap_adopter_default(h.domain), 2), 1);
+	host_close(&h);
+}
+
+struct ending {
+	struct reap_exit_listener listener;
+	unsigned heard;
+};
+
+static void
+suspend_once_more(struct reap_exit_listener *listener, struct reap_context *context, intptr_t status)
+{
+	struct ending *e = (struct ending *)listener;
+
+	CHECK(context == self());
+	CHECK_EQ(status, 6);
+	e->heard++;
+	CHECK_EQ(reap_suspend(NULL), 0);
+	e->heard++;
+}
+
+static intptr_t
+listens(void *arg)
+{
+	struct ending *e = arg;
+
+	reap_exit_listen(self(), &e->listener);
+	return 6;
+}
+
+TEST(resume, a_listener_may_suspend)
+{
+	struct host		h;
+	struct ending		e = { .listener.exiting = suspend_once_more };
+	struct reap_passed	p = { 0 };
+	struct reap_context	*context;
+
+	host_open(&h, (struct reap_domain_options){ 0 });
+	context = owned(&h, listens, &e);
+	CHECK_EQ(reap_resume(context, 0, &p), REAP_SUSPENDED);
+	CHECK_EQ(e.heard, 1);
+	CHECK_EQ(reap_resume(context, 0, &p), REAP_ENDED);
+	CHECK_EQ(e.heard, 2);
+	CHECK_EQ(p.word, 6);
+	host_close(&h);
+}
+
+struct foreign {
+	struct host *host;
+	struct reap_context *context;
+	int	 resumed, discarded;
+};
+
+static void *
+resume_elsewhere(void *arg)
+{
+	struct foreign		*f = arg;
+	struct reap_worker	*worker;
+
+	CHECK_EQ(reap_resume(f->context, 0, NULL), -EPERM);
+	CHECK_EQ(reap_worker_start(f->host->domain, &f->host->base, &worker), 0);
+	f->resumed = reap_resume(f->context, 0, NULL);
+	CHECK_EQ(reap_worker_stop(worker), 0);
+	f->discarded = reap_context_discard(f->context, -5);
+	return NULL;
+}
+
+static intptr_t off_status;
+
+static void
+note_status(struct reap_context *context, intptr_t status)
+{
+	(void)context;
+	off_status = status;
+	off++;
+}
+
+static void
+discarded_elsewhere(struct host *h)
+{
+	struct reap_context_options options = {
+		.size = sizeof(options), .entry = cancellable, .flags = REAP_CONTEXT_OWNED, .off_cpu = note_status,
+	};
+	struct foreign	f = { .host = h };
+	pthread_t	thread;
+
+	CHECK_EQ(reap_context_create(h->domain, &options, &f.context), 0);
+	CHECK_EQ(reap_resume(f.context, 0, NULL), REAP_SUSPENDED);
+	CHECK_EQ(pthread_create(&thread, NULL, resume_elsewhere, &f), 0);
+	CHECK_EQ(pthread_join(thread, NULL), 0);
+	CHECK_EQ(f.resumed, -EPERM);
+	CHECK_EQ(f.discarded, 1);
+}
+
+TEST(resume, elsewhere_is_refused_and_discard_is_left_to_the_owner)
+{
+	struct host h;
+
+	host_open_shared(&h, (struct reap_domain_options){ 0 });
+	discarded_elsewhere(&h);
+	CHECK_EQ(off, 0);
+	CHECK_EQ(reap_worker_discarded(h.worker), 1);
+	CHECK_EQ(reap_worker_discarded(h.worker), 0);
+	CHECK_EQ(off, 1);
+	CHECK_EQ(off_status, -5);
+	/* The next create does it too, and so does the worker's end. */
+	discarded_elsewhere(&h);
+	CHECK_EQ(reap_context_destroy(owned(&h, host_return, NULL), 0), 0);
+	CHECK_EQ(off, 2);
+	discarded_elsewhere(&h);
+	host_close(&h);
+	CHECK_EQ(off, 3);
+}
+
+static intptr_t
+suspend_twice(void *arg)
+{
+	(void)arg;
+	CHECK_EQ(reap_suspend(NULL), 0);
+	CHECK_EQ(reap_suspend(NULL), 0);
+	return 0;
+}
+
+TEST(resume, a_shared_one_runs_anywhere)
+{
+	struct host		h;
+	struct reap_context	*context;
+	struct foreign		f = { .host = &h };
+	pthread_t		thread;
+
+	host_open_shared(&h, (struct reap_domain_options){ 0 });
+	f.context = context = owned(&h, suspend_twice, NULL);
+	CHECK_EQ(reap_resume(context, 0, NULL), REAP_SUSPENDED);
+	CHECK_EQ(reap_context_share(context), 0);
+	CHECK(reap_context_home(context) == NULL);
+	CHECK_EQ(pthread_create(&thread, NULL, resume_elsewhere, &f), 0);
+	CHECK_EQ(pthread_join(thread, NULL), 0);
+	CHECK_EQ(f.resumed, REAP_SUSPENDED);
+	CHECK_EQ(f.discarded, 0);
+	host_close(&h);
+}
