@@ -26,6 +26,7 @@ reap_keep(unsigned what, struct reap_kept *from, const struct reap_kept *to)
 		what &= ~REAP_KEEP_EXCEPTIONS;
 		error = -ENOSYS;
 	}
+#ifndef REAP_MD_UCONTEXT	/* swapcontext(3) keeps both, and would take what is set here for that of who leaves */
 	if (what & REAP_KEEP_FENV) {
 		if (from != NULL)
 			(void)fegetenv(&from->fenv);
@@ -34,6 +35,7 @@ reap_keep(unsigned what, struct reap_kept *from, const struct reap_kept *to)
 	}
 	if (what & REAP_KEEP_SIGMASK)
 		(void)pthread_sigmask(SIG_SETMASK, to->what & REAP_KEEP_SIGMASK ? &to->mask : NULL, from != NULL ? &from->mask : NULL);
+#endif
 	if (what & REAP_KEEP_EXCEPTIONS) {
 		void *globals = __cxa_get_globals();
 

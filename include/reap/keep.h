@@ -8,6 +8,8 @@
  *	{
  *		reap_keep(REAP_KEEP_EXCEPTIONS, &user(from)->kept, &user(to)->kept);
  *	}
+ *
+ * Where libreap switches by ucontext(3), which keeps the first two by itself, they are left to it.
  */
 #ifndef REAP_KEEP_H
 #define REAP_KEEP_H
