@@ -6,7 +6,7 @@
 -- coroutines; such programs find that soon.
 local mine = require "reap.coroutine"
 local stock = coroutine
-local programs, first = tonumber(arg[1]) or 1200, tonumber(arg[2]) or 1
+local programs, first = tonumber(arg[1]) or (os.getenv("REAP_TEST_LONG") and 20000 or 500), tonumber(arg[2]) or 1
 local SLOTS, STEPS, NEST = 6, 150, 12
 
 -- One program: all that it does follows from the seed, as long as coroutines behave alike.  Returns what happened.
