@@ -4,6 +4,7 @@
  */
 #include <errno.h>
 #include <pthread.h>
+#include <signal.h>
 #include <string.h>
 
 #include <reap/keep.h>
@@ -12,6 +13,8 @@
 extern void *__cxa_get_globals(void) __attribute__((weak));	/* two words for each thread */
 #pragma weak fegetenv
 #pragma weak fesetenv
+
+_Static_assert(sizeof(sigset_t) <= sizeof(((struct reap_kept *)0)->mask), "keep.h has no room for a signal mask");
 
 int
 reap_keep(unsigned what, struct reap_kept *from, const struct reap_kept *to)
@@ -34,7 +37,8 @@ reap_keep(unsigned what, struct reap_kept *from, const struct reap_kept *to)
 			(void)fesetenv(&to->fenv);
 	}
 	if (what & REAP_KEEP_SIGMASK)
-		(void)pthread_sigmask(SIG_SETMASK, to->what & REAP_KEEP_SIGMASK ? &to->mask : NULL, from != NULL ? &from->mask : NULL);
+		(void)pthread_sigmask(SIG_SETMASK, to->what & REAP_KEEP_SIGMASK ? (const sigset_t *)to->mask : NULL,
+		    from != NULL ? (sigset_t *)from->mask : NULL);
 #endif
 	if (what & REAP_KEEP_EXCEPTIONS) {
 		void *globals = __cxa_get_globals();

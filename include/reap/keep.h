@@ -15,7 +15,6 @@
 #define REAP_KEEP_H
 
 #include <fenv.h>
-#include <signal.h>
 
 #include <reap/base.h>
 
@@ -29,7 +28,7 @@ REAP_BEGIN_DECLS
 struct reap_kept {
 	unsigned what;			/* of the following, what has been kept */
 	void	*exceptions[2];		/* as the Itanium C++ ABI has it */
-	sigset_t mask;
+	uint64_t mask[16];		/* a sigset_t, which strict C11 does not know */
 	fenv_t	 fenv;
 };
 
