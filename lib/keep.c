@@ -4,6 +4,7 @@
  */
 #include <errno.h>
 #include <pthread.h>
+#include <signal.h>
 #include <string.h>
 
 #include <reap/keep.h>
@@ -12,6 +13,8 @@
 extern void *__cxa_get_globals(void) __attribute__((weak));	/* two words for each thread */
 #pragma weak fegetenv
 #pragma weak fesetenv
+
+_Static_assert(sizeof(sigset_t) <= sizeof(((struct reap_kept *)0)->mask), "keep.h has no room for a signal mask");
 
 int
 reap_keep(unsigned what, struct reap_kept *from, const struct reap_kept *to)
@@ -26,6 +29,7 @@ reap_keep(unsigned what, struct reap_kept *from, const struct reap_kept *to)
 		what &= ~REAP_KEEP_EXCEPTIONS;
 		error = -ENOSYS;
 	}
+#ifndef REAP_MD_UCONTEXT	/* swapcontext(3) keeps both, and would take what is set here for that of who leaves */
 	if (what & REAP_KEEP_FENV) {
 		if (from != NULL)
 			(void)fegetenv(&from->fenv);
@@ -33,7 +37,9 @@ reap_keep(unsigned what, struct reap_kept *from, const struct reap_kept *to)
 			(void)fesetenv(&to->fenv);
 	}
 	if (what & REAP_KEEP_SIGMASK)
-		(void)pthread_sigmask(SIG_SETMASK, to->what & REAP_KEEP_SIGMASK ? &to->mask : NULL, from != NULL ? &from->mask : NULL);
+		(void)pthread_sigmask(SIG_SETMASK, to->what & REAP_KEEP_SIGMASK ? (const sigset_t *)to->mask : NULL,
+		    from != NULL ? (sigset_t *)from->mask : NULL);
+#endif
 	if (what & REAP_KEEP_EXCEPTIONS) {
 		void *globals = __cxa_get_globals();
 

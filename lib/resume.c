@@ -6,8 +6,9 @@
  * claimed one who waits for it, names the resumer while it is resumed, and itself while it is not: so a wait that would close a
  * circle through a resume is told as any other.
  *
- * Most are *simple*: nothing about them is uncommon, which is asked once, at birth, as for plain ones (plain.h); and nobody but their
- * resumer, on their worker, can reach them.  It finds them dead in the slot, and neither posts nor asks whether anybody is told.
+ * Most are *simple*: nothing about them is uncommon, which is asked once, at birth, as for plain ones (plain.h); and nobody but
+ * their resumer, on their worker, can reach them.  It finds them dead in the slot, and neither posts nor asks whether anybody is
+ * told.
  */
 #include <errno.h>
 

@@ -8,12 +8,13 @@
  *	{
  *		reap_keep(REAP_KEEP_EXCEPTIONS, &user(from)->kept, &user(to)->kept);
  *	}
+ *
+ * Where libreap switches by ucontext(3), which keeps the first two by itself, they are left to it.
  */
 #ifndef REAP_KEEP_H
 #define REAP_KEEP_H
 
 #include <fenv.h>
-#include <signal.h>
 
 #include <reap/base.h>
 
@@ -27,7 +28,7 @@ REAP_BEGIN_DECLS
 struct reap_kept {
 	unsigned what;			/* of the following, what has been kept */
 	void	*exceptions[2];		/* as the Itanium C++ ABI has it */
-	sigset_t mask;
+	uint64_t mask[16];		/* a sigset_t, which strict C11 does not know */
 	fenv_t	 fenv;
 };
 

@@ -16,8 +16,8 @@
  * it.  The C stack is dropped then, and nothing runs.  A coroutine gets anchor and context when it is resumed for the first time,
  * and loses them when it ends; what is left of it is an ordinary Lua thread, suspended or dead.
  *
- * From a lua_State to its struct co leads lua_getextraspace().  Lua does not initialise that of the main thread, of which all others
- * get a copy, and programs may use it: so what is found there is believed only if it points to one of ours that says the same.
+ * From a lua_State to its struct co leads lua_getextraspace().  Lua does not initialise that of the main thread, of which all
+ * others get a copy, and programs may use it: so what is found there is believed only if it points to one of ours that says the same.
  */
 #include <errno.h>
 #include <limits.h>

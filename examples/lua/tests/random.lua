@@ -2,11 +2,11 @@
 -- random.lua: random coroutine programs, run with stock coroutines and with the module's: they must do the same, word by word.
 -- usage: lua5.4 random.lua [PROGRAMS [FIRST_SEED]]
 --
--- No __concat: the Lua 5.4.4 of Debian 12 works on with a stack that has been moved if such a metamethod makes it grow, also with stock
--- coroutines; such programs find that soon.
+-- No __concat: the Lua 5.4.4 of Debian 12 works on with a stack that has been moved if such a metamethod makes it grow, also with
+-- stock coroutines; such programs find that soon.
 local mine = require "reap.coroutine"
 local stock = coroutine
-local programs, first = tonumber(arg[1]) or 1200, tonumber(arg[2]) or 1
+local programs, first = tonumber(arg[1]) or (os.getenv("REAP_TEST_LONG") and 20000 or 500), tonumber(arg[2]) or 1
 local SLOTS, STEPS, NEST = 6, 150, 12
 
 -- One program: all that it does follows from the seed, as long as coroutines behave alike.  Returns what happened.
