@@ -246,6 +246,8 @@ reap__descriptor_trim(struct reap_domain *domain, struct reap_worker *worker)
 		} else
 			link = &context->next;
 	}
+	if (domain->ndescriptors < domain->fewest)
+		domain->fewest = domain->ndescriptors;
 	for (slab = domain->slabs; slab != NULL; slab = slab->next) {
 		if (slab->carved == 0 || slab->free != slab->carved)
 			continue;
