@@ -72,7 +72,7 @@ taken(const struct reap__sleep *sleep)
 }
 
 /*
- * The base context is what runs when nothing else is runnable: it runs the others until it is told. 
+ * The base context is what runs when nothing else is runnable: it runs the others until it is told.
  */
 static int
 base_sleep(struct reap_worker *worker, struct reap__sleep *sleep)

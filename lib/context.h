@@ -92,7 +92,7 @@ reap__adopted(uint64_t claim)
 #define REAP__NO_ZOMBIES	0x010u	/* as a parent; by itself, read by its children */
 #define REAP__EXITED		0x020u	/* the status is valid; released after it */
 #define REAP__LISTED		0x040u	/* on its parent's inbox; by itself before the post */
-#define REAP__NEW		0x080u	/* has not run yet */
+#define REAP__NEW		0x080u	/* has a stack, and has not run yet; who is FRESH has not run either */
 #define REAP__EARLY		0x100u	/* tell the heir at exit */
 #define REAP__SUB_ADOPTED	0x200u	/* holds a reference on its adopter */
 #define REAP__SHARED		0x400u	/* others than its worker may reach it; see below */
@@ -331,8 +331,6 @@ reap__usage(struct reap_context *context)
 }
 
 /* context.c */
-void			 reap__entry(void *pass) __attribute__((visibility("hidden")));
-void			 reap__entry_fresh(void *pass) __attribute__((visibility("hidden")));
 uint64_t		 reap__context_init(struct reap_domain *, struct reap_worker *, struct reap_context *, uint32_t flags);
 void			 reap__share_words(struct reap_context *);
 void			*reap__bind(struct reap_context *) __attribute__((visibility("hidden")));
@@ -399,7 +397,9 @@ reap__inbox_take(struct reap__inbox *inbox)
 void			 reap__sleep_forget(struct reap_context *);
 struct reap_context	*reap__sleeper(struct reap_waiter *);
 
-/* exit.c: the end of a context, up to the post */
+/* exit.c: the first and the last of a context, up to the post */
+void			 reap__entry(void *pass) __attribute__((visibility("hidden")));
+void			 reap__entry_fresh(void *pass) __attribute__((visibility("hidden")));
 void			 reap__bequeath(struct reap_context *, struct reap__told *);
 struct reap_waiter	*reap__to_adopter(struct reap_context *);
 struct reap_waiter	*reap__let_go(struct reap_worker *, struct reap_context *parent);

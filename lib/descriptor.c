@@ -260,8 +260,9 @@ reap__descriptor_trim(struct reap_domain *domain, struct reap_worker *worker)
 }
 
 /*
- * As idle stacks do, descriptors that nobody has needed for a period give their pages back at its end: if there are enough of them to
- * fill a slab.  Returns when to ask again, or UINT64_MAX.
+ * As idle stacks do, descriptors that nobody has needed for a period give their pages back at its end: if there are enough of
+ * them to fill a slab.  Then all free ones of the domain's list are looked at, and those of the calling worker.  Returns when to
+ * ask again, or UINT64_MAX.
  */
 uint64_t
 reap__descriptor_trim_aged(struct reap_domain *domain, struct reap_worker *worker)

@@ -267,7 +267,7 @@ exit_cold(struct reap_worker *worker, intptr_t status)
 	}
 	if (to == worker->base)
 		REAP__COUNT(domain, worker, based);
-	worker->told = told;	/* empty but for now, see reap__land() */
+	worker->told = told;	/* for the landing, see land_cold(), which empties it */
 	reap_slot_put(&worker->slot, &context->done);	/* aborts if full [3] */
 	if (REAP_UNLIKELY(domain->before_final_switch != NULL))
 		domain->before_final_switch(context);

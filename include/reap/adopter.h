@@ -108,7 +108,7 @@ REAP_API void	reap_adopter_interrupt(struct reap_adopter *adopter);
 /*
  * reap_thread_start, reap_thread_stop -- the reaper thread: an own pthread that drains what REAP_POLICY_THREAD hands it,
  * and the domain's default adopter, in competition with others who drain that.
- * One per domain; a domain whose policy, or a context whose policy, is THREAD needs it (reap_context_create() says -EINVAL otherwise).
+ * One per domain; a domain or a context whose policy is THREAD needs it (reap_context_create() says -EINVAL otherwise).
  *
  *   context    Any OS thread.  stop: when no context with policy THREAD runs any more;
  *              those that are left can be destroyed without it.

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * machine.h: the bare switch, for hosts that keep contexts of their own and would rather write no assembly: door 1 with completion.h.
+ * machine.h: the bare switch, for hosts that keep contexts of their own and would rather write no assembly: door 1, with
+ * completion.h.
  *
  * Two forms, which do not mix: a stack that was left in one form is gone back to in the same.
  *
@@ -22,7 +23,8 @@ REAP_BEGIN_DECLS
  * reap_machine_make -- prepare a stack, so that the first switch to it calls entry(pass) there.
  *
  *   context    Any.
- *   ownership  The memory below `top', which is aligned to 16 bytes, is the host's; 256 bytes of it are used before entry() is called.
+ *   ownership  The memory below `top', which is aligned to 16 bytes, is the host's; 256 bytes of it are used before entry() is
+ *              called.
  *   ordering   None: publish the stack as other memory.
  *   cost       Ten stores.  The floating-point control words that entry() begins with are those in force now.
  *   returns    What to switch to.  entry() must not return: behind it stands a trap.

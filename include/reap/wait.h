@@ -64,8 +64,8 @@ REAP_API int	reap_wait_any(unsigned flags, struct reap_result *result);
  *   ownership  Reaps the context on success (unless REAP_PEEK).
  *   ordering   As reap_wait().
  *   cost       As reap_wait().
- *   returns    0; -ESRCH: stale, all zero, or detached (a handle that the library never gave out is undefined); -EINVAL: also REAP_PEEK without REAP_NOHANG; otherwise as
- *              reap_wait().
+ *   returns    0; -ESRCH: stale, all zero, or detached (a handle that the library never gave out is undefined); -EINVAL: also
+ *              REAP_PEEK without REAP_NOHANG; otherwise as reap_wait().
  */
 REAP_API int	reap_join(struct reap_handle handle, unsigned flags, struct reap_result *result);
 

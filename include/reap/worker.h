@@ -76,9 +76,9 @@ REAP_API struct reap_context	*reap_worker_base(const struct reap_worker *worker)
  * reap_switch -- run `to'; the caller goes on when somebody switches back.
  *
  *   context    A running context on `worker'.  `to' is suspended or new, off the CPU, and not queued anywhere else.
- *              To oneself it returns at once.  Switching to a dead or running context, or to one that another
- *              worker must run (reap_context_home()), aborts ("switch-to-dead", "switch-to-running", "pinned").  The caller must not become runnable on another worker before it is off the CPU: use yield or
- *              park where another worker can find it.
+ *              To oneself it returns at once.  Switching to a dead or running context, or to one that another worker must
+ *              run (reap_context_home()), aborts ("switch-to-dead", "switch-to-running", "pinned").  The caller must not become
+ *              runnable on another worker before it is off the CPU: use yield or park where another worker can find it.
  *   ownership  The caller stays the host's to resume.
  *   ordering   Same thread.
  *   cost       The machine switch and a landing.  No lock, no allocation, no system call.

@@ -70,9 +70,9 @@ reap_md_make_with(void *top, void (*entry)(void *pass), const uint64_t *control)
 void	*reap_md_swap(void **save, void *to, void *pass);
 
 /*
- * The end of a function that switches.  Swaps, lands, and returns to the caller of that function: the
- * worker, or what after(worker, arg) returns.  To be called in tail position only: then nothing on the way back is a RET that answers a CALL made
- * before the switch, which the processor would predict wrong.  Where REAP_MD_TAIL is not defined, switch.h does it in C.
+ * The end of a function that switches.  Swaps, lands, and returns to the caller of that function: the worker, or what
+ * after(worker, arg) returns.  To be called in tail position only: then nothing on the way back is a RET that answers a CALL
+ * made before the switch, which the processor would predict wrong.  Where REAP_MD_TAIL is not defined, switch.h does it in C.
  *
  *	reap_md_switch	lands: *worker, its first word, is the slot; if that is not 0, reap__land(worker)
  *	reap_md_leave	leaves the landing to after()
