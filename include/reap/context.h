@@ -96,7 +96,8 @@ REAP_NORETURN REAP_API void	reap_exit(intptr_t status);
  * reap_context_destroy -- end a suspended context without running it again: nothing is unwound, no listener runs.
  *
  *   context    Any thread that owns the context as a host does: it is off the CPU, queued nowhere, and nobody will ready
- *              it.  If only one worker may run it (reap_context_home()): on that worker, or while that one stands still.  A running or dead one aborts ("destroy-running", "destroy-dead").  Its waits, if any, must be over.
+ *              it.  If only one worker may run it (reap_context_home()): on that worker, or while that one stands still.  A
+ *              running or dead one aborts ("destroy-running", "destroy-dead").  Its waits, if any, must be over.
  *   ownership  As reap_exit() with `status': collectors and heirs get it as a dead one.  An owned one is reaped at once.
  *   ordering   As the caller's knowledge that it is off the CPU.
  *   cost       No system call but to wake a sleeping OS thread, and what a reap costs if it had claimed one that has ended.
