@@ -18,13 +18,45 @@
 
 #pragma GCC diagnostic ignored "-Wdeprecated-declarations"	/* what is deprecated is called nevertheless */
 
-/* The next definition of `name', the C library's.  Found again with each call: none of them is frequent. */
-#define NEXT(name)	((__typeof__(&name))next(#name))
+/*
+ * The next definition of `name', the C library's.  All are looked up by the constructor: dlsym() is not for signal handlers, where
+ * most of these may be called, and forgets what dlerror() would have said.
+ */
+#define PASSED_ON(X)											\
+	X(sigprocmask) X(pthread_sigmask) X(pthread_attr_setsigmask_np) X(sigaction) X(__sigaction) X(signal)	\
+	X(bsd_signal) X(ssignal) X(sysv_signal) X(__sysv_signal) X(sigset) X(sighold) X(sigrelse) X(sigblock) X(sigsetmask)
+
+#define INDEX(name)	NEXT_##name,
+enum { PASSED_ON(INDEX) NEXT_COUNT };
+#define NAME(name)	#name,
+static const char *const names[NEXT_COUNT] = { PASSED_ON(NAME) };
+static void *symbols[NEXT_COUNT];	/* any thread, by atomics: the same each time */
+
+#define NEXT(name)	((__typeof__(&name))next(NEXT_##name))
+
+static void *
+find(int i)
+{
+	void *symbol = __atomic_load_n(&symbols[i], __ATOMIC_RELAXED);
+
+	if (symbol == NULL) {
+		symbol = dlsym(RTLD_NEXT, names[i]);
+		__atomic_store_n(&symbols[i], symbol, __ATOMIC_RELAXED);
+	}
+	return symbol;
+}
+
+static void __attribute__((constructor))
+find_all(void)
+{
+	for (int i = 0; i < NEXT_COUNT; i++)
+		(void)find(i);
+}
 
 static void
-(*next(const char *name))(void)
+(*next(int i))(void)
 {
-	void *symbol = dlsym(RTLD_NEXT, name);
+	void *symbol = find(i);
 	void (*function)(void);
 
 	if (symbol == NULL) {

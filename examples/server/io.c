@@ -59,6 +59,14 @@ make_page(struct io *io, int fd)
 	return 0;
 }
 
+static void
+ring(void *arg)
+{
+	struct io *io = arg;
+
+	(void)eventfd_write(io->bell, 1);
+}
+
 /* As the runtime asks for it: by any worker, by several at a time. */
 static void
 look(void *arg, uint64_t wait)
@@ -72,8 +80,12 @@ look(void *arg, uint64_t wait)
 	for (i = 0; i < n; i++) {
 		struct slot *slot;
 
-		if (events[i].data.fd == io->bell)
-			continue;		/* edge-triggered: it need not be read */
+		if (events[i].data.fd == io->bell) {
+			/* Edge-triggered: it need not be read.  But it is told once, and not meant for who does not sleep. */
+			if (wait == 0)
+				ring(io);
+			continue;
+		}
 		slot = slot_of(io, events[i].data.fd);
 		/* Before the unpark, which releases it. */
 		if (events[i].events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR))
@@ -84,14 +96,6 @@ look(void *arg, uint64_t wait)
 		if (events[i].events & (EPOLLOUT | EPOLLHUP | EPOLLERR))
 			reap_unpark(&slot->place[IO_OUT]);
 	}
-}
-
-static void
-ring(void *arg)
-{
-	struct io *io = arg;
-
-	(void)eventfd_write(io->bell, 1);
 }
 
 struct reap_poller

@@ -83,7 +83,8 @@ reap_point_make(struct reap_point *point, void *top, void (*entry)(void *pass))
 /*
  * reap_point_switch -- leave one stack at `save', go on with another one at `to'.
  *
- *   context    Any stack.  The x87 stack must be empty, as at every call.
+ *   context    Any stack.  The x87 stack must be empty, as at every call.  Code compiled with AVX-512, if at all, by the compiler's
+ *              options: from a function with a target attribute for it call reap_point_switch_().
  *   ownership  *save, until it is switched to; *to is used up.
  *   ordering   As reap_machine_swap().
  *   cost       Eight instructions, and what the caller has in registers that calls preserve.  No unwinding between these eight.
@@ -110,7 +111,7 @@ reap_point_switch(struct reap_point *save, const struct reap_point *to, void *pa
 	      "xmm14", "xmm15", "mm0", "mm1", "mm2", "mm3", "mm4", "mm5", "mm6", "mm7"
 #ifdef __AVX512F__
 	      , "xmm16", "xmm17", "xmm18", "xmm19", "xmm20", "xmm21", "xmm22", "xmm23", "xmm24", "xmm25", "xmm26", "xmm27", "xmm28",
-	      "xmm29", "xmm30", "xmm31", "k1", "k2", "k3", "k4", "k5", "k6", "k7"
+	      "xmm29", "xmm30", "xmm31", "k0", "k1", "k2", "k3", "k4", "k5", "k6", "k7"
 #endif
 	);
 	return pass;

@@ -38,7 +38,8 @@ struct reap_poller {
 	 * context, in the midst of a switch: as reap_host.next it neither blocks nor allocates.  Otherwise it is called by one worker
 	 * at a time, on the stack of a thread. */
 	void	(*poll)(void *arg, uint64_t wait);
-	/* Make the poll() that sleeps return at once; or, if none does, the next one that would.  Any thread; does not block. */
+	/* Make the poll() that sleeps return at once; or, if none does, the next one that would: a poll() with wait == 0 that comes
+	 * between leaves that to it.  Any thread; does not block. */
 	void	(*wake)(void *arg);
 	void	*arg;
 };

@@ -7,8 +7,8 @@
  *	busy --(+IDLE +SEARCHING)--> searching --(-SEARCHING)--> asleep --(+SEARCHING)--> searching --(-both)--> busy
  *
  * worker.state is SLEEPING from before the -SEARCHING on, and POLLING if the worker then sleeps in the poller, until a
- * compare-and-swap makes it AWAKE; whoever wins that, a waker or the sleeper itself, adds the SEARCHING.  So a worker that has been
- * chosen counts as searching before it runs.
+ * compare-and-swap makes it AWAKE; whoever wins that, a waker or the sleeper itself, adds the SEARCHING, both under the worker's
+ * lock.  So a worker that has been chosen counts as searching before it runs.
  *
  * No wakeup is lost: each side writes, fences, then reads what the other writes, and so at least one sees the other.
  *
@@ -53,6 +53,9 @@
 #ifndef REAP_RUNTIME_BEFORE_SLEEP	/* a test widens the window between the last look and the sleep */
 #define REAP_RUNTIME_BEFORE_SLEEP()
 #endif
+#ifndef REAP_RUNTIME_BEFORE_COUNT	/* ... and the one in which a worker is awake and not yet counted as searching */
+#define REAP_RUNTIME_BEFORE_COUNT()
+#endif
 
 static uint64_t
 monotonic(void)
@@ -85,26 +88,35 @@ reap__now(const struct reap_runtime *rt)
 	return rt->clock != NULL ? rt->clock(rt->clock_arg) : monotonic();
 }
 
-/* Wake this worker if it sleeps; after the caller's fence. */
+/*
+ * Wake this worker if it sleeps; after the caller's fence.
+ *
+ * State and count change under the lock: a worker that has seen that it is AWAKE could otherwise be asleep again before it is
+ * counted as searching.  The count would be one too low for as long, which looks like very many who search: nobody would be woken.
+ */
 static bool
 rouse(struct worker *w)
 {
 	unsigned state = REAP_LOAD_RELAXED(&w->state);
 
+	if (state == AWAKE)
+		return false;
+	pthread_mutex_lock(&w->lock);
 	/* Again, if it goes from SLEEPING to POLLING meanwhile. */
 	do
-		if (state == AWAKE)
+		if (state == AWAKE) {
+			pthread_mutex_unlock(&w->lock);
 			return false;
+		}
 	while (!REAP_CAS_ACQ_REL(&w->state, &state, AWAKE));
+	REAP_RUNTIME_BEFORE_COUNT();
 	(void)REAP_ADD_ACQ_REL(&w->runtime->hungry, SEARCHING);
-	if (state == POLLING) {
-		w->runtime->poller.wake(w->runtime->poller.arg);
-		return true;
-	}
 	/* The sleeper looks at its state under the lock: it has seen AWAKE, or is in the wait that the signal ends. */
-	pthread_mutex_lock(&w->lock);
-	pthread_cond_signal(&w->cond);
+	if (state == SLEEPING)
+		pthread_cond_signal(&w->cond);
 	pthread_mutex_unlock(&w->lock);
+	if (state == POLLING)
+		w->runtime->poller.wake(w->runtime->poller.arg);
 	return true;
 }
 
@@ -301,13 +313,29 @@ poll_until(struct worker *w, uint64_t until)
 	return true;
 }
 
+/* Awake, and searching, by whoever says so first.  True: another one did. */
+static bool
+woken(struct worker *w)
+{
+	unsigned state = SLEEPING;
+	bool roused = false;
+
+	pthread_mutex_lock(&w->lock);
+	/* Acquire, on failure as well: pairs with the compare-and-swap of who roused us.  Only we make it POLLING. */
+	while (!roused && !REAP_CAS_ACQ_REL(&w->state, &state, AWAKE))
+		roused = state == AWAKE;
+	if (!roused)
+		(void)REAP_ADD_ACQ_REL(&w->runtime->hungry, SEARCHING);
+	pthread_mutex_unlock(&w->lock);
+	return roused;
+}
+
 /* From searching to asleep and back.  True: roused; false: time is up, or there was something to do. */
 static bool
 doze(struct worker *w)
 {
 	struct reap_runtime *rt = w->runtime;
 	uint64_t until = reap_trim_aged(rt->domain);
-	unsigned state = SLEEPING;
 	bool watching = false;
 	uint32_t hungry, nobody = 0;
 
@@ -334,12 +362,7 @@ doze(struct worker *w)
 		if (watching)
 			REAP_STORE_RELAXED(&rt->watched, 0);	/* before our next -SEARCHING, which releases it: see C */
 	}
-	/* Acquire, on failure as well: pairs with the compare-and-swap of who roused us.  Only we make it POLLING. */
-	while (!REAP_CAS_ACQ_REL(&w->state, &state, AWAKE))
-		if (state == AWAKE)
-			return true;
-	(void)REAP_ADD_ACQ_REL(&rt->hungry, SEARCHING);
-	return false;
+	return woken(w);
 }
 
 /* The base context of this worker has nothing to do and next() had nothing. */

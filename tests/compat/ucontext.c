@@ -619,6 +619,18 @@ check_mode(const char *mode)
 	CHECK(glibc || getenv("REAP_COMPAT_SIGMASK") == NULL || strcmp(getenv("REAP_COMPAT_SIGMASK"), mode) == 0);
 }
 
+/* It may be called between a failure to load something and the question for its reason; or within a handler, where dlsym() may not. */
+static void
+masks_without_search(void)
+{
+	sigset_t set;
+
+	CHECK(dlopen("/does/not/exist", RTLD_NOW) == NULL);
+	sigemptyset(&set);
+	CHECK_EQ(sigprocmask(SIG_BLOCK, &set, NULL), 0);
+	CHECK(dlerror() != NULL);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -640,6 +652,7 @@ main(int argc, char **argv)
 	no_link();
 	shows_errors();
 	masks();
+	masks_without_search();
 	handler();
 	/* Once more, now that masks are kept. */
 	links();

@@ -7,10 +7,12 @@
  *	pinned	the same, each bound to a worker of its own: only that one can be woken
  *	outside	OS threads that send contexts in and wait for them in the kernel, while all workers sleep in between
  *	knock	an OS thread that unparks a pinned context again and again
+ *	rivals	an OS thread wakes the only worker, and is held before it has counted it as awake; meanwhile that one works, sleeps
+ *		again, and another thread has work for it
  *	stop	runtimes that end as their workers fall asleep for the first time
  *	events	what unparks comes by the poller, which nobody wakes for it
  *
- * All but the last is done twice, the second time with workers that sleep in a poller.  The last four wait between their
+ * All but rivals and the last is done twice, the second time with workers that sleep in a poller.  Those with OS threads, but rivals, wait between their
  * rounds, a little longer each time, then from none again: so that some rounds hit the moment at which the last worker
  * goes to sleep, some tens of microseconds after it ran dry.  This program's runtime is built to take some microseconds
  * for that moment.
@@ -284,6 +286,108 @@ events(struct reap_runtime *runtime)
 	CHECK_EQ(reap_join(handle, 0, NULL), 0);
 }
 
+/* ---- who wakes is held in the middle of it */
+
+static __thread bool slow;
+static uint32_t held, released;		/* by the macros of atomic.h */
+static uint64_t shown;			/* by the clock; likewise */
+static struct reap_parking doors[2];
+
+void	before_count(void);
+
+void
+before_count(void)			/* the runtime calls it, see meson.build */
+{
+	if (!slow)
+		return;
+	slow = false;
+	REAP_STORE_RELEASE(&held, 1);
+	while (REAP_LOAD_ACQUIRE(&released) == 0)
+		sched_yield();
+}
+
+static uint64_t
+show(void *arg)
+{
+	(void)arg;
+	return REAP_LOAD_RELAXED(&shown);
+}
+
+static intptr_t
+oversleep(void *arg)
+{
+	CHECK_EQ(reap_sleep_until(1000), 0);
+	(void)REAP_ADD_RELAXED(&knocks, 1);
+	return (intptr_t)arg;
+}
+
+static intptr_t
+answer_once(void *arg)
+{
+	CHECK_EQ(reap_park_at(arg), 0);
+	(void)REAP_ADD_RELAXED(&knocks, 1);
+	return 0;
+}
+
+static void *
+wakes_slowly(void *arg)
+{
+	slow = true;
+	reap_unpark(arg);
+	REAP_STORE_RELEASE(&held, 1);	/* if nobody needed to be woken */
+	return NULL;
+}
+
+/* Some milliseconds, if it does not come to that: it need not. */
+static void
+await_knocks(long n)
+{
+	for (long i = 0; i < 20000 && REAP_LOAD_RELAXED(&knocks) < n; i++)
+		sched_yield();
+}
+
+static void
+rivals(void)
+{
+	struct reap_context_options sleeper = { .size = sizeof(sleeper), .entry = oversleep }, go = sleeper;
+	struct reap_domain_options domain = { .size = sizeof(domain), .clock = show, .stack = { .decay_ns = UINT64_MAX } };
+	struct reap_runtime_options options = { .size = sizeof(options), .workers = 1, .domain = &domain };
+	struct reap_runtime *runtime;
+	struct reap_handle handle[3];
+	pthread_t thread;
+	int i, j;
+
+	go.entry = answer_once;
+	for (i = 0; i < 8; i++) {
+		REAP_STORE_RELAXED(&knocks, 0);
+		REAP_STORE_RELAXED(&held, 0);
+		REAP_STORE_RELAXED(&released, 0);
+		REAP_STORE_RELAXED(&shown, 0);
+		CHECK_EQ(reap_runtime_create(&options, &runtime), 0);
+		CHECK_EQ(reap_runtime_go(runtime, &sleeper, &handle[2]), 0);
+		for (j = 0; j < 2; j++) {
+			go.arg = &doors[j];
+			CHECK_EQ(reap_runtime_go(runtime, &go, &handle[j]), 0);
+		}
+		while (REAP_LOAD_RELAXED(&doors[0].reap__word) == 0 || REAP_LOAD_RELAXED(&doors[1].reap__word) == 0)
+			sched_yield();
+		/* The sleeper makes its worker look at the clock now and then: it wakes by itself. */
+		CHECK_EQ(pthread_create(&thread, NULL, wakes_slowly, &doors[0]), 0);
+		while (REAP_LOAD_ACQUIRE(&held) == 0)
+			sched_yield();
+		await_knocks(1);
+		REAP_STORE_RELAXED(&shown, 2000);
+		await_knocks(2);
+		await_knocks(3);		/* it will not be: time to fall asleep */
+		reap_unpark(&doors[1]);
+		REAP_STORE_RELEASE(&released, 1);
+		CHECK_EQ(pthread_join(thread, NULL), 0);
+		for (j = 0; j < 3; j++)
+			CHECK_EQ(reap_join(handle[j], 0, NULL), 0);
+		CHECK_EQ(reap_runtime_destroy(runtime), 0);
+	}
+}
+
 static void
 all(struct reap_runtime_options options)
 {
@@ -323,6 +427,7 @@ main(int argc, char **argv)
 	signal(SIGALRM, lost);
 	alarm(check_long() ? 20 * SECONDS : SECONDS);
 
+	rivals();
 	all(options);
 	rounds /= 2;
 	options.poller = (struct reap_poller){ .poll = poll_events, .wake = wake_poller };
