@@ -265,11 +265,15 @@ reap__domain_of(const struct reap_context *context)
  * On a free list: who has a stale handle may still read the words from `done' to `flags', to be told by the claim that they are
  * nobody's; `next' links the list.  The rest is not touched.
  */
+#if REAP__SAN_DESCRIPTORS
 #define REAP__SAN_DESCRIPTOR(context, what) do {							\
 	what(&(context)->sp, sizeof((context)->sp));							\
 	what(&(context)->live, offsetof(struct reap_context, next) - offsetof(struct reap_context, live)); \
 	what(&(context)->prev, sizeof(*(context)) - offsetof(struct reap_context, prev));		\
 } while (0)
+#else	/* not even the addresses are to be made */
+#define REAP__SAN_DESCRIPTOR(context, what)	((void)0)
+#endif
 
 static inline struct reap_context *
 reap__context_of(struct reap_completion *done)

@@ -75,6 +75,8 @@
 #define REAP_CHECKS	0
 #endif
 
+/* Free descriptors are poisoned. */
+#define REAP__SAN_DESCRIPTORS	(REAP__ASAN || (REAP__VALGRIND && REAP_CHECKS >= 2))
 #define REAP__SAN_ON	(REAP__ASAN || REAP__LSAN || REAP__TSAN || REAP__MSAN || REAP__VALGRIND)
 /* Must somebody be told when a stack gets another context?  Not valgrind: where that looks on nobody is born plain, see plain.h. */
 #define REAP__SAN_WATCHES_STACKS	(REAP__ASAN || REAP__LSAN || REAP__TSAN || REAP__MSAN)

@@ -15,7 +15,7 @@ import sys
 # A linker, a C library or a compiler put these there.
 GLUE = re.compile(r'_ITM_\w+|__gmon_start__|__cxa_finalize|__+tls_get_\w+|__errno_location|__stack_chk_\w+|__aeabi_\w+|__gnu_\w+|'
                   r'__getauxval|'
-                  r'_GLOBAL_OFFSET_TABLE_|__libc_\w+|_dl_\w+|\.TOC\.|__\w+_chk|reap_\w+|_?_?(?:mem(?:set|cpy|move|cmp))')
+                  r'_GLOBAL_OFFSET_TABLE_|__libc_\w+|__cxa_get_globals|_dl_\w+|\.TOC\.|__\w+_chk|reap_\w+|_?_?(?:mem(?:set|cpy|move|cmp))')
 
 POSIX = set('''
     abort aligned_alloc calloc clock_gettime fclose fopen free fscanf malloc mmap mprotect munmap realloc sched_yield strlen
@@ -23,7 +23,7 @@ POSIX = set('''
     pthread_cond_broadcast pthread_cond_destroy pthread_cond_init pthread_cond_signal pthread_cond_timedwait pthread_cond_wait
     pthread_condattr_destroy pthread_condattr_init pthread_condattr_setclock pthread_create pthread_join pthread_key_create
     pthread_mutex_destroy pthread_mutex_init pthread_mutex_lock pthread_mutex_unlock pthread_once pthread_setcancelstate
-    pthread_setspecific
+    pthread_setspecific pthread_sigmask fegetenv fesetenv
     getcontext makecontext setcontext swapcontext
     '''.split())            # the last line: POSIX.1-2001, and asked for by -Dswitch=ucontext
 EVERYWHERE = {'madvise'}    # not POSIX, but on every Unix; the hint is refused where it is unknown

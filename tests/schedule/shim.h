@@ -103,6 +103,7 @@
 #define REAP__ASAN	0
 #endif
 #define REAP__SAN_ON	1
+#define REAP__SAN_DESCRIPTORS	1
 #define REAP__SAN_WATCHES_STACKS	REAP__ASAN	/* else a stack changes hands as it does in the library */
 #define REAP__SAN_WATCHES_SWITCH	REAP__ASAN	/* else the assembly is to be what it is */
 
