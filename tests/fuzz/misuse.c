@@ -246,10 +246,16 @@ peek_nobody(void)
 	return state == REAP_STATE_NONE ? error : -EPROTO;
 }
 
+static void
+never_ready(struct reap_context *context)
+{
+	(void)context;
+}
+
 static int
 domain_no_next(void)
 {
-	struct reap_host host = { .next = NULL };
+	struct reap_host host = { .ready = never_ready };	/* to ready is half a scheduler */
 
 	return create_domain((struct reap_domain_options){ .host = &host });
 }
