@@ -195,6 +195,7 @@ room_below(size_t depth)
 	size_t		room;
 
 	frame[0] = (char)depth;
+	__asm__ volatile("" : : "r"(frame) : "memory");		/* all of it is needed, and in each call */
 	room = depth == 0 ? reap_stack_room() : room_below(depth - 1);
 	frame[1023] = frame[0];
 	return room;
