@@ -371,6 +371,7 @@ reap_context_destroy(struct reap_context *context, intptr_t status)
 	struct reap_worker	*worker = reap__worker_in(domain);
 	struct reap_context	*claimed;
 	struct reap__told	 told = { { NULL } };
+	bool			 owned = (context->flags & REAP__OWNED) != 0;
 
 	if (context->flags & REAP__EXITED)
 		reap_misuse("destroy-dead", "reap_context_destroy() of a context that has ended");
@@ -378,7 +379,7 @@ reap_context_destroy(struct reap_context *context, intptr_t status)
 		(void)reap__bind(context);
 	if (context->sp == NULL || context->flags & REAP__BASE)
 		reap_misuse("destroy-running", "reap_context_destroy() of a context that is on a CPU, or of a base context");
-	if (context->flags & REAP__OWNED && reap_resumed_by(context) != NULL)
+	if (owned && reap_resumed_by(context) != NULL)
 		return -EBUSY;
 	if (reap__private(context->flags) && context->live->home != worker)
 		reap__share_words(context);	/* its worker stands still, says the caller */
@@ -403,7 +404,8 @@ reap_context_destroy(struct reap_context *context, intptr_t status)
 	if (context->flags & REAP__EARLY)
 		reap__tell_host(domain, context);
 	reap__ended(worker, context, &told);
-	if (context->flags & REAP__OWNED)
+	/* It is gone with the post [2]; unless it is owned, when nobody else may collect it. */
+	if (owned)
 		reap__collect(worker, context, worker != NULL ? worker->current : NULL, REAP_PAYER_PARENT, NULL);
 	return 0;
 }
