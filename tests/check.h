@@ -16,6 +16,9 @@
 #include <string.h>
 #include <unistd.h>
 
+/* Out of the way of who checks: the compiler would otherwise make a copy for each check. */
+#define CHECK_COLD	static __attribute__((noinline, cold, unused))
+
 #define CHECK_SKIPPED	77	/* exit status of a program that could not run here; the convention of Automake and meson */
 
 struct check_text {
@@ -23,14 +26,14 @@ struct check_text {
 	char	s[512];
 };
 
-static inline void
+CHECK_COLD void
 check_put(struct check_text *t, const char *s)
 {
 	while (*s != '\0' && t->len < sizeof(t->s))
 		t->s[t->len++] = *s++;
 }
 
-static inline void
+CHECK_COLD void
 check_put_int(struct check_text *t, intmax_t value)
 {
 	char digits[24], *p = digits + sizeof(digits) - 1;
@@ -45,7 +48,7 @@ check_put_int(struct check_text *t, intmax_t value)
 	check_put(t, p);
 }
 
-static inline void
+CHECK_COLD void
 check_put_place(struct check_text *t, const char *file, int line)
 {
 	check_put(t, file);
@@ -55,7 +58,7 @@ check_put_place(struct check_text *t, const char *file, int line)
 }
 
 /* A debugger stops here: `break check_end'. */
-static inline _Noreturn void
+CHECK_COLD _Noreturn void
 check_end(struct check_text *t)
 {
 	if (t->len == sizeof(t->s))
@@ -66,7 +69,7 @@ check_end(struct check_text *t)
 	_exit(1);
 }
 
-static inline _Noreturn void
+CHECK_COLD _Noreturn void
 check_failed(const char *file, int line, const char *expr)
 {
 	struct check_text t = { .len = 0 };
@@ -77,7 +80,7 @@ check_failed(const char *file, int line, const char *expr)
 	check_end(&t);
 }
 
-static inline _Noreturn void
+CHECK_COLD _Noreturn void
 check_failed_eq(const char *file, int line, const char *a, const char *b, intmax_t va, intmax_t vb)
 {
 	struct check_text t = { .len = 0 };
@@ -93,7 +96,7 @@ check_failed_eq(const char *file, int line, const char *a, const char *b, intmax
 	check_end(&t);
 }
 
-static inline void
+CHECK_COLD void
 check_str_eq(const char *file, int line, const char *a, const char *b, const char *va, const char *vb)
 {
 	struct check_text t = { .len = 0 };
@@ -130,7 +133,7 @@ check_str_eq(const char *file, int line, const char *a, const char *b, const cha
 #define CHECK_STR_EQ(a, b)	check_str_eq(__FILE__, __LINE__, #a, #b, (a), (b))
 
 /* For programs with a main() of their own: end here, as skipped.  In a TEST() it is SKIP() that does this. */
-static inline _Noreturn void
+CHECK_COLD _Noreturn void
 check_skip_program(const char *reason)
 {
 	struct check_text t = { .len = 0 };

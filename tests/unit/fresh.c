@@ -608,7 +608,8 @@ TEST(fresh, a_burst_before_any_runs)
 {
 	struct host		h;
 	/* Guards that are mappings of their own, and 32 bits, have room for fewer. */
-	const unsigned		n = HOST_SANITIZED || !reap__os_marker_works() || sizeof(void *) < 8 ? 4000 : 100000;
+	const unsigned		n = (unsigned)check_divided(HOST_SANITIZED || !reap__os_marker_works() || sizeof(void *) < 8 ?
+				    4000 : 100000);
 	struct reap_stats	stats;
 
 	open_fresh(&h, (struct reap_domain_options){ .stack = { .size = reap_stack_minimum() } });
@@ -727,7 +728,8 @@ TEST(fresh, follows_one_who_was_named_at_its_end)
 	host_close(&h);
 }
 
-static intptr_t
+/* Aligned: what is left of its address where an inbox should be looks like a list then. */
+static __attribute__((aligned(16))) intptr_t
 waits_for_three(void *arg)
 {
 	struct host		*h = arg;

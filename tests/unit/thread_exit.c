@@ -39,7 +39,7 @@ on_stack_of(const struct reap_context *context, const void *address)
 static void
 unwound(void *arg)
 {
-	char here;
+	char here = 0;
 
 	left->unwound++;
 	left->on_the_context += arg != NULL && on_stack_of(arg, &here);
@@ -325,7 +325,7 @@ static struct reap_context *exiting;
 static void
 exit_handler(void)
 {
-	char here;
+	char here = 0;
 
 	if (exiting != NULL)
 		left->exit_handlers += on_stack_of(exiting, &here) ? 1 : 100;
