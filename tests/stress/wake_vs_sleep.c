@@ -9,13 +9,14 @@
  *	knock	an OS thread that unparks a pinned context again and again
  *	rivals	an OS thread wakes the only worker, and is held before it has counted it as awake; meanwhile that one works, sleeps
  *		again, and another thread has work for it
+ *	door	the only worker has said that it sleeps, and is held on its way into the poller; meanwhile it is woken
  *	stop	runtimes that end as their workers fall asleep for the first time
  *	events	what unparks comes by the poller, which nobody wakes for it
  *
- * All but rivals and the last is done twice, the second time with workers that sleep in a poller.  Those with OS threads, but rivals, wait between their
- * rounds, a little longer each time, then from none again: so that some rounds hit the moment at which the last worker
- * goes to sleep, some tens of microseconds after it ran dry.  This program's runtime is built to take some microseconds
- * for that moment.
+ * All but rivals, door and the last is done twice, the second time with workers that sleep in a poller.  Those with OS threads,
+ * but for the first two, wait between their rounds, a little longer each time, then from none again: so that some rounds hit the
+ * moment at which the last worker goes to sleep, some tens of microseconds after it ran dry.  This program's runtime is built to
+ * take some microseconds for that moment.
  */
 #include <pthread.h>
 #include <sched.h>
@@ -286,7 +287,7 @@ events(struct reap_runtime *runtime)
 	CHECK_EQ(reap_join(handle, 0, NULL), 0);
 }
 
-/* ---- who wakes is held in the middle of it */
+/* ---- who wakes, or goes to sleep, is held in the middle of it */
 
 static __thread bool slow;
 static uint32_t held, released;		/* by the macros of atomic.h */
@@ -301,6 +302,22 @@ before_count(void)			/* the runtime calls it, see meson.build */
 	if (!slow)
 		return;
 	slow = false;
+	REAP_STORE_RELEASE(&held, 1);
+	while (REAP_LOAD_ACQUIRE(&released) == 0)
+		sched_yield();
+}
+
+static int sleeps_to_hold;		/* 1: hold the next one on its way to sleep; the worker's thread */
+
+void	before_sleep(void);
+
+void
+before_sleep(void)			/* likewise: before a worker says that it sleeps, and again before it sleeps in the poller */
+{
+	for (volatile int i = 0; i < 10000; i++)
+		continue;
+	if (sleeps_to_hold == 0 || --sleeps_to_hold != 0)
+		return;
 	REAP_STORE_RELEASE(&held, 1);
 	while (REAP_LOAD_ACQUIRE(&released) == 0)
 		sched_yield();
@@ -338,12 +355,14 @@ wakes_slowly(void *arg)
 	return NULL;
 }
 
-/* Some milliseconds, if it does not come to that: it need not. */
+/* Some milliseconds, however many others want the processors, if it does not come to that: it need not. */
 static void
 await_knocks(long n)
 {
-	for (long i = 0; i < 20000 && REAP_LOAD_RELAXED(&knocks) < n; i++)
-		sched_yield();
+	static const struct timespec pause = { 0, 50 * 1000 };
+
+	for (int i = 0; i < 100 && REAP_LOAD_RELAXED(&knocks) < n; i++)
+		nanosleep(&pause, NULL);
 }
 
 static void
@@ -386,6 +405,34 @@ rivals(void)
 			CHECK_EQ(reap_join(handle[j], 0, NULL), 0);
 		CHECK_EQ(reap_runtime_destroy(runtime), 0);
 	}
+}
+
+static intptr_t
+answer_at_the_door(void *arg)
+{
+	sleeps_to_hold = 2;
+	return answer_once(arg);
+}
+
+static void
+at_the_door(struct reap_poller poller)
+{
+	struct reap_context_options go = { .size = sizeof(go), .entry = answer_at_the_door, .arg = &doors[0] };
+	struct reap_domain_options domain = { .size = sizeof(domain), .stack = { .decay_ns = UINT64_MAX } };
+	struct reap_runtime_options options = { .size = sizeof(options), .workers = 1, .domain = &domain, .poller = poller };
+	struct reap_runtime *runtime;
+	struct reap_handle handle;
+
+	REAP_STORE_RELAXED(&held, 0);
+	REAP_STORE_RELAXED(&released, 0);
+	CHECK_EQ(reap_runtime_create(&options, &runtime), 0);
+	CHECK_EQ(reap_runtime_go(runtime, &go, &handle), 0);
+	while (REAP_LOAD_ACQUIRE(&held) == 0)
+		sched_yield();
+	reap_unpark(&doors[0]);
+	REAP_STORE_RELEASE(&released, 1);
+	CHECK_EQ(reap_join(handle, 0, NULL), 0);
+	CHECK_EQ(reap_runtime_destroy(runtime), 0);
 }
 
 static void
@@ -431,6 +478,7 @@ main(int argc, char **argv)
 	all(options);
 	rounds /= 2;
 	options.poller = (struct reap_poller){ .poll = poll_events, .wake = wake_poller };
+	at_the_door(options.poller);
 	all(options);
 	printf("with a poller: %ld events and ", rounds / 2);
 	printf("%ld hand-overs by unpark, %ld between pinned contexts, %ld from outside, %ld knocks, %ld ends, no wakeup lost\n",
