@@ -65,6 +65,7 @@ struct reap__wait *reap__waits_first(void);
 	reap__waits_tried(&reap__this_wait, __func__, reap__ok);						\
 	reap__ok; })
 
+/* The orders of <reap/atomic.h>.  Each pairs with what the place where it is used says. */
 #undef REAP_CAS_ACQ_REL
 #undef REAP_CAS_RELEASE
 #undef REAP_CAS_ACQUIRE

@@ -8,32 +8,10 @@
  * promises to share contexts before others run them, in a domain as it comes: guarded stacks, handles, bounded caches, a ledger.
  */
 #include "figures.h"
-
-#include <reap.h>
+#include "run_queue.h"
 
 #define LIVES	100000
 #define BATCH	1000
-
-static struct reap_context *first, **last = &first;
-
-static struct reap_context *
-next(struct reap_worker *worker)
-{
-	struct reap_context *context = first;
-
-	(void)worker;
-	if (context != NULL && (first = *reap_context_link(context)) == NULL)
-		last = &first;
-	return context;
-}
-
-static void
-ready(struct reap_context *context)
-{
-	*last = context;
-	last = reap_context_link(context);
-	*last = NULL;
-}
 
 static void
 told(struct reap_context *parent, struct reap_context *child)

@@ -8,32 +8,10 @@
  * and of contexts that are shared from the start.  The same shapes beside other libraries: bench/peers.
  */
 #include "figures.h"
-
-#include <reap.h>
+#include "run_queue.h"
 
 #define LIVES	200000
 #define BATCH	1000
-
-static struct reap_context *first, **last = &first;
-
-static struct reap_context *
-next(struct reap_worker *worker)
-{
-	struct reap_context *context = first;
-
-	(void)worker;
-	if (context != NULL && (first = *reap_context_link(context)) == NULL)
-		last = &first;
-	return context;
-}
-
-static void
-ready(struct reap_context *context)
-{
-	*last = context;
-	last = reap_context_link(context);
-	*last = NULL;
-}
 
 static intptr_t
 empty(void *arg)

@@ -14,32 +14,11 @@
 #include <pthread.h>
 #include <sched.h>
 
-#include <reap.h>
-
+#include "../micro/run_queue.h"
 #include "shape.h"
 
-static struct reap_context *first, **last = &first;
 static struct reap_domain *domain;
 static long ran;
-
-static struct reap_context *
-next(struct reap_worker *worker)
-{
-	struct reap_context *context = first;
-
-	(void)worker;
-	if (context != NULL && (first = *reap_context_link(context)) == NULL)
-		last = &first;
-	return context;
-}
-
-static void
-ready(struct reap_context *context)
-{
-	*last = context;
-	last = reap_context_link(context);
-	*last = NULL;
-}
 
 static void
 must(int error, const char *what)

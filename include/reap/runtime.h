@@ -163,7 +163,8 @@ struct reap_parking {
 /*
  * reap_park_at, reap_unpark -- sleep until somebody unparks; an unpark that comes first is remembered, once.
  *
- *   context    park_at: a context of a runtime.  unpark: any thread.
+ *   context    park_at: a context of a runtime.  unpark: any thread; what it lets happen may be the end of the sleeper's runtime,
+ *              which then waits for it; but no other end may come while it lasts.
  *   ownership  The parking place is the caller's; unpark does not touch it after the sleeper may have gone.
  *   ordering   All before unpark happens before the return of the park_at that it ends.
  *   cost       park_at: a switch, or an atomic operation if there was a token.  unpark: an atomic operation; a system call if

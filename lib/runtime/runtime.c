@@ -8,12 +8,10 @@
  */
 #include <errno.h>
 #include <limits.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-#ifdef __linux__
-#include <sched.h>
-#endif
 
 #include "worker.h"
 
@@ -253,6 +251,10 @@ stop(struct reap_runtime *rt)
 	while (rt->arrived < rt->nthreads)
 		pthread_cond_wait(&rt->cond, &rt->lock);
 	pthread_mutex_unlock(&rt->lock);
+	/* Who has readied the last context of all may not have come back from that.  Acquire: pairs with the release in
+	 * reap__ready(). */
+	while (REAP_LOAD_ACQUIRE(&rt->outsiders) != 0)
+		sched_yield();
 }
 
 /* After stop(): let the threads go, and take down the rest.  `self': reap_run()'s worker, or NULL. */

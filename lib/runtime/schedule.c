@@ -186,6 +186,21 @@ reap__enqueue(struct worker *w, struct reap_context *context)
 		maybe_share(w, patient);
 }
 
+/* From a thread that is none of the context's runtime, or for another worker. */
+static void
+hand_over(struct reap_runtime *rt, struct worker *home, struct reap_context *context)
+{
+	if (home == NULL) {
+		stack_push(&rt->injected, context);
+		REAP_FENCE_SEQ_CST();	/* B1, see idle.c */
+		reap__summon(rt);
+	} else {
+		stack_push(&home->inbox, context);
+		REAP_FENCE_SEQ_CST();	/* A1, see idle.c */
+		reap__rouse(home);
+	}
+}
+
 void
 reap__ready(struct reap_context *context)
 {
@@ -202,15 +217,16 @@ reap__ready(struct reap_context *context)
 	 * Who is readied by a destruction itself must not be queued: it is on clear()'s list, by the same link. */
 	if (REAP_LOAD_RELAXED(&rt->stopping) != 0)
 		return;
-	if (home == NULL) {
-		stack_push(&rt->injected, context);
-		REAP_FENCE_SEQ_CST();	/* B1, see idle.c */
-		reap__summon(rt);
-	} else {
-		stack_push(&home->inbox, context);
-		REAP_FENCE_SEQ_CST();	/* A1, see idle.c */
-		reap__rouse(home);
+	if (w != NULL && w->runtime == rt) {
+		hand_over(rt, home, context);
+		return;
 	}
+	/* Once it is pushed the context may run, and its end be that of the runtime, which waits for us.  Relaxed: whoever finds
+	 * the context in the queue sees that we are counted. */
+	(void)REAP_ADD_RELAXED(&rt->outsiders, 1);
+	hand_over(rt, home, context);
+	/* Release: pairs with the acquire in stop(): our last look at the runtime. */
+	(void)REAP_ADD_ACQ_REL(&rt->outsiders, 0u - 1);
 }
 
 const struct reap_host reap__runtime_host = {

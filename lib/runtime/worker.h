@@ -83,6 +83,7 @@ struct reap_runtime {
 	uint32_t polled;		/* 1: an idle worker sleeps in poller.poll(), or is about to or just did; see idle.c, D */
 
 	alignas(LINE) uintptr_t injected; /* a stack of contexts readied by threads that are no workers */
+	uint32_t outsiders;		/* such threads, while they ready one; any thread, by addition */
 
 	/* Start and end only; under the lock. */
 	alignas(LINE) pthread_mutex_t lock;

@@ -832,6 +832,52 @@ pauses_until_another_runs(void *arg)
 	return 0;
 }
 
+/* Its waker is held, for some milliseconds, when it has woken the only worker; that is the end of all meanwhile. */
+struct farewell {
+	struct events		events;		/* first: poll_events() knows these */
+	struct reap_parking	place;
+	uint32_t		over, early;	/* by the macros of atomic.h */
+};
+
+static void
+wake_and_linger(void *arg)
+{
+	static const struct timespec	pause = { 0, 100 * 1000 };
+	struct farewell			*f = arg;
+
+	wake_poller(&f->events);
+	for (int i = 0; i < 200 && REAP_LOAD_RELAXED(&f->over) == 0; i++)
+		nanosleep(&pause, NULL);
+	REAP_STORE_RELAXED(&f->early, REAP_LOAD_RELAXED(&f->over));
+}
+
+static void *
+lets_it_end(void *arg)
+{
+	struct farewell *f = arg;
+
+	while (REAP_LOAD_RELAXED(&f->events.sleeps) == 0)
+		(void)sched_yield();
+	reap_unpark(&f->place);
+	return NULL;
+}
+
+TEST(runtime, waits_for_the_unpark_that_lets_it_end)
+{
+	struct reap_runtime_options	options;
+	struct farewell			f = { .over = 0 };
+	pthread_t			thread;
+
+	options = with_events(1, &f.events);
+	options.poller.wake = wake_and_linger;
+	options.poller.arg = &f;
+	CHECK_EQ(pthread_create(&thread, NULL, lets_it_end, &f), 0);
+	CHECK_EQ(reap_run(&options, awaits, &f.place, NULL), 0);
+	REAP_STORE_RELAXED(&f.over, 1);
+	CHECK_EQ(pthread_join(thread, NULL), 0);
+	CHECK_EQ(f.early, 0);
+}
+
 TEST(runtime, a_busy_worker_looks_for_events)
 {
 	struct reap_context_options	go = { .size = sizeof(go), .entry = occupies };
