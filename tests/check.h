@@ -16,8 +16,8 @@
 #include <string.h>
 #include <unistd.h>
 
-/* Out of the way of who checks: the compiler would otherwise make a copy for each check. */
-#define CHECK_COLD	static __attribute__((noinline, cold, unused))
+/* Out of the way of who checks: the compiler would otherwise make a copy for each check.  Not cold: who calls it would be, in parts. */
+#define CHECK_APART	static __attribute__((noinline, unused))
 
 #define CHECK_SKIPPED	77	/* exit status of a program that could not run here; the convention of Automake and meson */
 
@@ -26,14 +26,14 @@ struct check_text {
 	char	s[512];
 };
 
-CHECK_COLD void
+CHECK_APART void
 check_put(struct check_text *t, const char *s)
 {
 	while (*s != '\0' && t->len < sizeof(t->s))
 		t->s[t->len++] = *s++;
 }
 
-CHECK_COLD void
+CHECK_APART void
 check_put_int(struct check_text *t, intmax_t value)
 {
 	char digits[24], *p = digits + sizeof(digits) - 1;
@@ -48,7 +48,7 @@ check_put_int(struct check_text *t, intmax_t value)
 	check_put(t, p);
 }
 
-CHECK_COLD void
+CHECK_APART void
 check_put_place(struct check_text *t, const char *file, int line)
 {
 	check_put(t, file);
@@ -58,7 +58,7 @@ check_put_place(struct check_text *t, const char *file, int line)
 }
 
 /* A debugger stops here: `break check_end'. */
-CHECK_COLD _Noreturn void
+CHECK_APART _Noreturn void
 check_end(struct check_text *t)
 {
 	if (t->len == sizeof(t->s))
@@ -69,7 +69,7 @@ check_end(struct check_text *t)
 	_exit(1);
 }
 
-CHECK_COLD _Noreturn void
+CHECK_APART _Noreturn void
 check_failed(const char *file, int line, const char *expr)
 {
 	struct check_text t = { .len = 0 };
@@ -80,7 +80,7 @@ check_failed(const char *file, int line, const char *expr)
 	check_end(&t);
 }
 
-CHECK_COLD _Noreturn void
+CHECK_APART _Noreturn void
 check_failed_eq(const char *file, int line, const char *a, const char *b, intmax_t va, intmax_t vb)
 {
 	struct check_text t = { .len = 0 };
@@ -96,7 +96,7 @@ check_failed_eq(const char *file, int line, const char *a, const char *b, intmax
 	check_end(&t);
 }
 
-CHECK_COLD void
+CHECK_APART void
 check_str_eq(const char *file, int line, const char *a, const char *b, const char *va, const char *vb)
 {
 	struct check_text t = { .len = 0 };
@@ -133,7 +133,7 @@ check_str_eq(const char *file, int line, const char *a, const char *b, const cha
 #define CHECK_STR_EQ(a, b)	check_str_eq(__FILE__, __LINE__, #a, #b, (a), (b))
 
 /* For programs with a main() of their own: end here, as skipped.  In a TEST() it is SKIP() that does this. */
-CHECK_COLD _Noreturn void
+CHECK_APART _Noreturn void
 check_skip_program(const char *reason)
 {
 	struct check_text t = { .len = 0 };

@@ -63,8 +63,11 @@ extern const uint64_t *sentinel_control;
 
 #else
 
-/* Values that the compiler must carry across the call, wherever it likes; on most processors that is in the same registers. */
-static inline void *
+/*
+ * Values that the compiler must carry across the call, wherever it likes; on most processors that is in the same registers.  With
+ * few of them there is no room for more than these: never inlined.
+ */
+static __attribute__((noinline, unused)) void *
 sentinel_swap(void **save, void *to, void *pass, struct sentinel *want, struct sentinel *got, void (*how)(void))
 {
 	uint64_t a = want->reg[0], b = want->reg[1], c = want->reg[2], d = want->reg[3], e = want->reg[4], f = want->reg[5];
