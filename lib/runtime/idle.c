@@ -44,8 +44,10 @@
 
 /* Nanoseconds.  Going to sleep and being woken costs some 10 us: who has looked for twice that in vain has lost little by it. */
 #define SEARCH_TIME	UINT64_C(20000)	/* of looks at everybody before going to sleep, ... */
-#define SEARCH_STALL	UINT64_C(300)	/* ... with these pauses between them */
+#define SEARCH_FIRST	UINT64_C(40)	/* ... with pauses between them from this ... */
+#define SEARCH_STALL	UINT64_C(300)	/* ... to that, by doubling: each look costs who is looked at a miss */
 #define PATIENCE	UINT64_C(1000)	/* a victim that does not switch for so long is in a long body */
+#define HASTE_MAX	4u		/* ... halved so often at most, once for each one that was, until one does switch */
 #define DOZE_MIN	UINT64_C(500000)	/* nanoseconds asleep on watch: at first ... */
 #define DOZE_MAX	UINT64_C(4000000)	/* ... and after some doublings: 250 looks a second */
 #define INJECTED_POLL	UINT64_C(1000000)	/* nanoseconds between two looks at an injected clock */
@@ -212,9 +214,12 @@ steal(struct worker *w, struct worker *victim)
 	if (offer & OFFER_PATIENT) {
 		unsigned epoch = REAP_LOAD_RELAXED(&victim->epoch);
 
-		stall(PATIENCE);
-		if (REAP_LOAD_RELAXED(&victim->epoch) != epoch)
+		stall(PATIENCE >> w->haste);
+		if (REAP_LOAD_RELAXED(&victim->epoch) != epoch) {
+			w->haste = 0;
 			return false;
+		}
+		w->haste += w->haste < HASTE_MAX;
 	}
 	/* Acquire: pairs with the release in share().  Whatever is there by now is as good as what we saw. */
 	offer = REAP_XCHG_ACQUIRE(&victim->offer, 0);
@@ -228,7 +233,7 @@ static bool
 search(struct worker *w, uint64_t ns)
 {
 	struct reap_runtime *rt = w->runtime;
-	uint64_t since = ns != 0 ? monotonic() : 0;
+	uint64_t since = ns != 0 ? monotonic() : 0, pause = SEARCH_FIRST;
 	unsigned i;
 
 	for (;;) {
@@ -239,7 +244,8 @@ search(struct worker *w, uint64_t ns)
 				return true;
 		if (ns == 0 || monotonic() - since >= ns)
 			return false;
-		stall(SEARCH_STALL);
+		stall(pause);
+		pause = 2 * pause < SEARCH_STALL ? 2 * pause : SEARCH_STALL;
 	}
 }
 

@@ -52,6 +52,7 @@ struct worker {
 	bool polling;			/* in poller.poll(): what it readies is shared when it has returned */
 	struct timers timers;		/* under the lock, but for timer_next() */
 	uint64_t doze;			/* how long to sleep on watch, nanoseconds */
+	unsigned haste;			/* so many victims in a row were given time in vain */
 
 	/* The owner makes and takes back offers, thieves take them. */
 	alignas(LINE) uintptr_t offer;	/* 0, or a chain | OFFER_PATIENT; by exchange, but 0 -> chain is its owner's store */
