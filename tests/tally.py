@@ -2,12 +2,14 @@
 # SPDX-License-Identifier: ISC
 """Counts the single test cases in meson's logs, shows what failed, and ends with the line `N passed, N failed'.
 
-usage: tally.py [--budget SUITE=SECONDS ...] BUILD=TESTLOG.json ... [BUILD!=BUILD.log ...]
+usage: tally.py [--share N/M] [--budget SUITE=SECONDS ...] BUILD=TESTLOG.json ... [BUILD!=BUILD.log ...]
 
 A program that prints TAP counts by its cases, any other as one: status 77 is a skip, and its last line says why.
 `BUILD!=' names a build that did not compile and what its tools said.  Of each suite the seconds are shown that its programs took,
-one after the other, in all builds together; and what it may take: to be looked at, nothing fails by it.
+one after the other, in all builds together; and what it may take: to be looked at, nothing fails by it.  --share: N processors
+served M programs at a time, so the seconds of each count for so much.
 """
+import fractions
 import json
 import re
 import sys
@@ -86,8 +88,11 @@ def show_seconds(seconds, budgets):
 def main():
     counts = {PASSED: 0, FAILED: 0, SKIPPED: 0}
     skips, failures, seconds, budgets = {}, [], {}, {}
-    arguments = sys.argv[1:]
+    arguments, share = sys.argv[1:], 1
 
+    if arguments and arguments[0] == '--share':
+        share = fractions.Fraction(arguments[1])
+        del arguments[:2]
     while arguments and arguments[0] == '--budget':
         suite, _, budget = arguments[1].partition('=')
         budgets[suite] = int(budget)
@@ -106,7 +111,7 @@ def main():
         for test in tests:
             program = '%s: %s' % (build, re.sub(r'^\S+:', '', test['name']).strip(' /'))
             failed = []
-            seconds[suite_of(test)] = seconds.get(suite_of(test), 0) + test.get('duration', 0)
+            seconds[suite_of(test)] = seconds.get(suite_of(test), 0) + float(share) * test.get('duration', 0)
             for verdict, name, reason in cases(test):
                 counts[verdict] += 1
                 if verdict == FAILED:
