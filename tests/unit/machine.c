@@ -49,6 +49,14 @@ TEST(machine, swaps_a_million_times_and_hands_a_word_across)
 
 #ifdef REAP_POINT
 
+#ifdef __x86_64__
+#define FLOATING	"x"	/* the constraint */
+#elif defined(__aarch64__)
+#define FLOATING	"w"
+#else
+#define FLOATING	"f"
+#endif
+
 static struct reap_point home, away;
 
 /* All that calls preserve is live across the switch, and a leaf's red zone may be, too: the sum tells. */
@@ -60,9 +68,9 @@ busy(struct reap_point *save, struct reap_point *to, uint64_t seed)
 	double			 x = (double)seed / 3, y = (double)seed / 7;
 	void			*pass;
 
-	__asm__ volatile("" : "+r"(a), "+r"(b), "+r"(c), "+r"(d), "+r"(e), "+x"(x), "+x"(y));
+	__asm__ volatile("" : "+r"(a), "+r"(b), "+r"(c), "+r"(d), "+r"(e), "+" FLOATING(x), "+" FLOATING(y));
 	pass = reap_point_switch(save, to, (void *)(uintptr_t)seed);
-	__asm__ volatile("" : "+r"(a), "+r"(b), "+r"(c), "+r"(d), "+r"(e), "+x"(x), "+x"(y));
+	__asm__ volatile("" : "+r"(a), "+r"(b), "+r"(c), "+r"(d), "+r"(e), "+" FLOATING(x), "+" FLOATING(y));
 	CHECK(x == (double)seed / 3 && y == (double)seed / 7);
 	CHECK_EQ(low[0] + low[1] + low[2] + low[3], 4 * seed + 6);
 	return (uint64_t)(uintptr_t)pass + a + b + c + d + e + f + g;
@@ -109,7 +117,12 @@ TEST(point, keeps_what_is_live)
 static void
 frame_pointer(void *pass)
 {
-	uintptr_t caller = *(uintptr_t *)__builtin_frame_address(0);
+	uintptr_t *frame = __builtin_frame_address(0);
+#ifdef __riscv
+	uintptr_t caller = frame[-2];
+#else
+	uintptr_t caller = frame[0];
+#endif
 
 	(void)pass;
 	(void)reap_point_switch_(&away, &home, (void *)caller);
