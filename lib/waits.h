@@ -65,16 +65,16 @@ struct reap__wait *reap__waits_first(void);
 	reap__waits_tried(&reap__this_wait, __func__, reap__ok);						\
 	reap__ok; })
 
-/* The orders of <reap/atomic.h>.  Each pairs with what the place where it is used says. */
+/* The orders of <reap/atomic.h>. */
 #undef REAP_CAS_ACQ_REL
 #undef REAP_CAS_RELEASE
 #undef REAP_CAS_ACQUIRE
 #define REAP_CAS_ACQ_REL(p, e, v)									\
-	REAP__WAITS_CAS(p, __atomic_compare_exchange_n((p), (e), (v), 0, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
+	REAP__WAITS_CAS(p, __atomic_compare_exchange_n((p), (e), (v), 0, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))	/* pairs with: each use */
 #define REAP_CAS_RELEASE(p, e, v)									\
-	REAP__WAITS_CAS(p, __atomic_compare_exchange_n((p), (e), (v), 0, __ATOMIC_RELEASE, __ATOMIC_RELAXED))
+	REAP__WAITS_CAS(p, __atomic_compare_exchange_n((p), (e), (v), 0, __ATOMIC_RELEASE, __ATOMIC_RELAXED))	/* pairs with: each use */
 #define REAP_CAS_ACQUIRE(p, e, v)									\
-	REAP__WAITS_CAS(p, __atomic_compare_exchange_n((p), (e), (v), 0, __ATOMIC_ACQUIRE, __ATOMIC_ACQUIRE))
+	REAP__WAITS_CAS(p, __atomic_compare_exchange_n((p), (e), (v), 0, __ATOMIC_ACQUIRE, __ATOMIC_ACQUIRE))	/* pairs with: each use */
 
 #define pthread_mutex_lock(m)										\
 	(pthread_mutex_trylock(m) == 0 ? 0 : REAP__WAITS_AROUND("mutex", #m, int, (pthread_mutex_lock)(m)))
