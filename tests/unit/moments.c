@@ -3,6 +3,7 @@
  * moments.c: what seldom happens, each once: between a look and the sleep, after a parent's end, at a worker's stop.
  */
 #include "host.h"
+#include "worker.h"
 
 /* ---- an interrupt, and a drain that takes its kick, between the look of reap_adopter_wait() and its sleep */
 
@@ -390,5 +391,389 @@ TEST(moments, a_new_life_inherits_nothing)
 		CHECK(r.user == &h && r.status == (intptr_t)&h);
 	}
 	CHECK(again > 50);
+	host_close(&h);
+}
+
+/* ---- children that leave nothing to collect bind nobody */
+
+static intptr_t
+outlives_who_leave_nothing(void *arg)
+{
+	struct reap_context *self = reap_worker_current(reap_worker_self());
+
+	CHECK_EQ(reap_no_zombies(true), 0);
+	for (int i = 0; i < 3; i++) {
+		(void)host_spawn(host_return, arg);
+		(void)host_create((struct reap_context_options){ .entry = host_return, .arg = arg, .user = self });
+		host_yield();
+		CHECK_EQ(reap_children(), 0);
+		CHECK_EQ(reap_context_share(self), 0);
+	}
+	return 0;
+}
+
+TEST(moments, a_parent_without_zombies_is_shared_when_they_are_gone)
+{
+	struct reap_host	callbacks = host_alone;
+	struct reap_context	*parent;
+	struct host		h;
+
+	callbacks.shares = true;
+	host_open(&h, (struct reap_domain_options){ .host = &callbacks });
+	parent = host_spawn(outlives_who_leave_nothing, NULL);
+	CHECK_EQ(reap_wait(parent, 0, NULL), 0);
+	CHECK_EQ(reap_adopter_drain(reap_adopter_default(h.domain), 10), 6);
+	host_close(&h);
+}
+
+/* ---- whose stack was left in a sleep is not asleep on it in the next life */
+
+static intptr_t
+sleeps_on_a_group(void *arg)
+{
+	return reap_group_wait(arg, 0, NULL);
+}
+
+static __attribute__((noinline)) void
+fill(volatile unsigned char *junk, size_t size)
+{
+	for (size_t i = 0; i < size; i++)
+		junk[i] = 0x5a;
+}
+
+static intptr_t
+covers_its_stack(void *arg)
+{
+	unsigned char junk[4096];
+
+	fill(junk, sizeof(junk));
+	gate_pass(arg);
+	return 0;
+}
+
+TEST(moments, a_stack_left_in_a_sleep_is_as_good_as_new)
+{
+	struct reap_host	callbacks = host_alone;
+	struct gate		gate[2] = { GATE_INIT, GATE_INIT };
+	struct reap_group	*its;
+	struct reap_context	*child;
+	struct host		h;
+
+	callbacks.shares = true;
+	host_open(&h, (struct reap_domain_options){ .host = &callbacks, .policy = REAP_POLICY_SUCCESSOR });
+	for (int i = 0; i < 2; i++)		/* the second ones are plain */
+		CHECK_EQ(reap_wait(host_spawn(host_return, NULL), 0, NULL), 0);
+	CHECK_EQ(reap_group_create(h.domain, &its), 0);
+	(void)host_create((struct reap_context_options){ .entry = host_gated, .arg = &gate[0], .group = its });
+	child = host_spawn(sleeps_on_a_group, its);
+	host_run();
+	CHECK_EQ(reap_context_destroy(child, 1), 0);
+	CHECK_EQ(reap_wait(child, 0, NULL), 0);
+	child = host_spawn(covers_its_stack, &gate[1]);
+	host_run();
+	CHECK_EQ(reap_context_destroy(child, 2), 0);
+	CHECK_EQ(reap_wait(child, 0, NULL), 0);
+	gate_open(&gate[0]);
+	CHECK_EQ(reap_group_wait(its, 0, NULL), 0);
+	CHECK_EQ(reap_adopter_drain(reap_adopter_default(h.domain), 10), 1);
+	host_close(&h);
+}
+
+/* ---- an orphan ends when the descriptor of its parent has been given back */
+
+TEST(moments, an_orphan_does_not_touch_a_parent_that_was_trimmed)
+{
+	enum { MANY = 200 };
+	struct reap_host	callbacks = host_alone;
+	struct gate		gate = GATE_INIT;
+	struct reap_context	*parent, *one[MANY];
+	struct host		h;
+
+	callbacks.child_exited = note_child;
+	host_open(&h, (struct reap_domain_options){ .host = &callbacks });
+	parent = host_spawn(leaves_a_child, &gate);
+	host_run();
+	CHECK_EQ(reap_wait(parent, 0, NULL), 0);
+	(void)reap_trim(h.domain);
+	ntold = 0;
+	gate_open(&gate);
+	host_run();
+	CHECK_EQ(ntold, 0);
+	CHECK_EQ(reap_adopter_drain(reap_adopter_default(h.domain), 4), 1);
+	for (int i = 0; i < MANY; i++) {
+		one[i] = host_spawn(host_return, NULL);
+		CHECK(reap_context_user(one[i]) == NULL);	/* nobody is it twice */
+		reap_context_set_user(one[i], &h);
+	}
+	for (int i = 0; i < MANY; i++)
+		CHECK_EQ(reap_wait(one[i], 0, NULL), 0);
+	host_close(&h);
+}
+
+/* ---- generations: a worker has them by the block, who is no worker one by one */
+
+enum { BLOCK = 1 << 16 };
+static bool	 given[4 * BLOCK];
+
+static void
+note_generation(struct reap_handle handle)
+{
+	CHECK(handle.generation > 0 && handle.generation < sizeof(given));
+	CHECK(!given[handle.generation]);
+	given[handle.generation] = true;
+}
+
+static void *
+makes_one(void *arg)
+{
+	struct reap_context_options	options = { .size = sizeof(options), .entry = host_return };
+	struct reap_context		*context;
+
+	CHECK_EQ(reap_context_create(arg, &options, &context), 0);
+	note_generation(reap_context_handle(context));
+	CHECK_EQ(reap_context_destroy(context, 0), 0);
+	CHECK_EQ(reap_join(reap_context_handle(context), 0, NULL), 0);
+	return NULL;
+}
+
+static void
+one_by_a_stranger(struct reap_domain *domain)
+{
+	pthread_t thread;
+
+	CHECK_EQ(pthread_create(&thread, NULL, makes_one, domain), 0);
+	CHECK_EQ(pthread_join(thread, NULL), 0);
+}
+
+TEST(moments, no_generation_is_given_twice)
+{
+	struct reap_result	r;
+	struct host		h;
+
+	host_open(&h, (struct reap_domain_options){ 0 });
+	note_generation(reap_context_handle(reap_worker_base(h.worker)));
+	one_by_a_stranger(h.domain);
+	for (int i = 0; i < BLOCK + 2; i++) {
+		CHECK_EQ(reap_wait(host_spawn(host_return, NULL), 0, &r), 0);
+		note_generation(r.handle);
+		if (i % (BLOCK - 1) == 0)
+			one_by_a_stranger(h.domain);
+	}
+	one_by_a_stranger(h.domain);
+	host_close(&h);
+}
+
+/* ---- who listened to one that was destroyed hears nothing of the next on its stack */
+
+static void
+must_not_hear(struct reap_exit_listener *listener, struct reap_context *dying, intptr_t status)
+{
+	(void)listener;
+	(void)dying;
+	(void)status;
+	CHECK(false);
+}
+
+TEST(moments, a_listener_to_the_destroyed_hears_nothing_more)
+{
+	struct reap_exit_listener	listener = { .exiting = must_not_hear };
+	struct reap_context		*child;
+	struct host			h;
+
+	host_open(&h, (struct reap_domain_options){ 0 });
+	for (int i = 0; i < 3; i++) {
+		CHECK_EQ(reap_spawn(h.worker, host_return, NULL, &child), 0);
+		reap_exit_listen(child, &listener);
+		CHECK_EQ(reap_context_destroy(child, 0), 0);
+		CHECK_EQ(reap_wait(child, 0, NULL), 0);
+		child = i == 1 ? host_spawn(host_return, NULL) :
+		    host_create((struct reap_context_options){ .entry = host_return, .user = &h });
+		CHECK_EQ(reap_wait(child, 0, NULL), 0);
+	}
+	host_close(&h);
+}
+
+/* ---- what a create that fails gives back */
+
+TEST(moments, a_create_that_fails_keeps_nothing)
+{
+	struct reap_context_options	options = { .size = sizeof(options), .entry = host_return };
+	struct reap_context		*last, *context;
+	struct host			h;
+
+	host_open(&h, (struct reap_domain_options){ .limit = 1 });
+	CHECK_EQ(reap_group_create(h.domain, &group), 0);
+	(void)host_create((struct reap_context_options){ .entry = host_return, .group = group });
+	host_run();
+	CHECK_EQ(reap_adopter_drain(reap_adopter_default(h.domain), 4), 1);
+	last = host_spawn(host_return, NULL);
+	CHECK_EQ(reap_wait(last, 0, NULL), 0);
+	for (int i = 0; i < 4; i++) {
+		options.group = i % 2 ? group : NULL;
+		options.stack_size = i % 2 ? 0 : 1;
+		CHECK_EQ(reap_context_create(h.domain, &options, &context), i % 2 ? -ESRCH : -EINVAL);
+		context = host_spawn(host_return, NULL);
+		CHECK(context == last);		/* the descriptor that was used last is the next one's */
+		CHECK_EQ(reap_wait(context, 0, NULL), 0);
+	}
+	CHECK_EQ(reap_group_destroy(group), 0);
+	host_close(&h);
+}
+
+/* ---- owned by a thread that was no worker */
+
+static struct reap_context *made;
+
+static void *
+makes_owned(void *arg)
+{
+	struct reap_context_options options = {
+		.size = sizeof(options), .entry = host_return, .arg = (void *)6, .flags = REAP_CONTEXT_OWNED,
+	};
+
+	CHECK_EQ(reap_context_create(arg, &options, &made), 0);
+	return NULL;
+}
+
+TEST(moments, who_is_owned_by_a_stranger_runs_anywhere)
+{
+	struct reap_passed	passed = { 0, NULL };
+	pthread_t		thread;
+	struct host		h;
+
+	host_open(&h, (struct reap_domain_options){ 0 });
+	CHECK_EQ(pthread_create(&thread, NULL, makes_owned, h.domain), 0);
+	CHECK_EQ(pthread_join(thread, NULL), 0);
+	CHECK(reap_context_home(made) == NULL);
+	CHECK_EQ(reap_resume(made, 0, &passed), REAP_ENDED);
+	CHECK_EQ(passed.word, 6);
+	host_close(&h);
+}
+
+/* ---- an adopter is named as often as there are descriptors that name it */
+
+static intptr_t
+has_children_of_an_adopter(void *arg)
+{
+	uint32_t refs;
+
+	CHECK_EQ(reap_adopter_assume(arg), 0);
+	refs = ((struct reap_adopter *)arg)->refs;
+	for (int i = 0; i < 3; i++)
+		CHECK_EQ(reap_wait(host_spawn(host_return, NULL), 0, NULL), 0);
+	CHECK_EQ(((struct reap_adopter *)arg)->refs, refs);
+	return 0;
+}
+
+TEST(moments, children_of_an_adopter_let_it_go)
+{
+	struct reap_adopter	*init;
+	struct reap_context	*parent;
+	struct host		h;
+
+	host_open(&h, (struct reap_domain_options){ 0 });
+	CHECK_EQ(reap_adopter_create(h.domain, NULL, &init), 0);
+	parent = host_spawn(has_children_of_an_adopter, init);
+	CHECK_EQ(reap_wait(parent, 0, NULL), 0);
+	CHECK_EQ(init->refs, 1);
+	CHECK_EQ(reap_adopter_destroy(init), 0);
+	host_close(&h);
+}
+
+/* ---- a name that is asked for at the very last, in off_cpu() */
+
+static struct reap_handle last_name;
+
+static void
+takes_the_name(struct reap_context *context, intptr_t status)
+{
+	(void)status;
+	last_name = reap_context_handle(context);
+}
+
+static intptr_t
+collects_who_is_named_then(void *arg)
+{
+	struct reap_context *self = reap_worker_current(reap_worker_self());
+
+	for (int i = 0; i < 2; i++) {
+		(void)host_create((struct reap_context_options){ .entry = host_return, .arg = arg, .off_cpu = takes_the_name });
+		CHECK_EQ(reap_wait_any(0, NULL), 0);
+		CHECK_EQ(reap_children(), 0);
+		CHECK_EQ(reap_context_share(self), 0);
+	}
+	return 0;
+}
+
+static intptr_t
+leaves_one_that_is_named_later(void *arg)
+{
+	(void)host_create((struct reap_context_options){ .entry = host_return, .arg = arg, .off_cpu = takes_the_name });
+	host_yield();
+	return 0;
+}
+
+TEST(moments, off_cpu_may_ask_for_the_name)
+{
+	struct reap_host	callbacks = host_alone;
+	struct reap_context	*parent;
+	struct host		h;
+
+	callbacks.shares = true;
+	host_open(&h, (struct reap_domain_options){ .host = &callbacks });
+	parent = host_spawn(collects_who_is_named_then, NULL);
+	CHECK_EQ(reap_wait(parent, 0, NULL), 0);
+	/* And of an orphan, whose parent's descriptor is nobody's any more. */
+	parent = host_spawn(leaves_one_that_is_named_later, NULL);
+	host_run();
+	CHECK_EQ(reap_wait(parent, 0, NULL), 0);
+	last_name.generation = 0;
+	CHECK_EQ(reap_adopter_drain(reap_adopter_default(h.domain), 4), 1);
+	CHECK(last_name.generation != 0);
+	CHECK_EQ(reap_peek(last_name, NULL, NULL), -ESRCH);
+	host_close(&h);
+}
+
+/* ---- a dead one has no home, and to share it changes nothing */
+
+TEST(moments, a_zombie_has_no_home)
+{
+	static const enum reap_policy policies[] = { REAP_POLICY_SUCCESSOR, REAP_POLICY_PARENT };
+	struct reap_host	callbacks = host_alone;
+	struct reap_context	*child;
+	struct host		h;
+
+	callbacks.shares = true;
+	for (size_t p = 0; p < sizeof(policies) / sizeof(policies[0]); p++) {
+		host_open(&h, (struct reap_domain_options){ .host = &callbacks, .policy = policies[p] });
+		child = host_spawn(host_return, NULL);
+		CHECK(reap_context_home(child) == h.worker);
+		host_run();
+		if (policies[p] == REAP_POLICY_SUCCESSOR)
+			CHECK(reap_context_home(child) == NULL);
+		CHECK_EQ(reap_context_share(child), 0);
+		CHECK_EQ(reap__bound(h.worker), 0);
+		CHECK_EQ(reap_wait(child, 0, NULL), 0);
+		host_close(&h);
+	}
+}
+
+/* ---- a worker that collects more than it needs hands descriptors on */
+
+TEST(moments, a_collector_keeps_only_so_many_descriptors)
+{
+	enum { MANY = 3 * REAP__DESCRIPTORS_KEPT };
+	struct host h;
+
+	host_open(&h, (struct reap_domain_options){ 0 });
+	for (int round = 0; round < 2; round++) {
+		for (unsigned i = 0; i < MANY; i++)
+			(void)host_spawn(host_return, NULL);
+		host_run();
+		for (unsigned i = 0; i < MANY; i++) {
+			CHECK_EQ(reap_wait_any(0, NULL), 0);
+			CHECK(h.worker->ndescriptors <= REAP__DESCRIPTORS_KEPT);
+		}
+	}
 	host_close(&h);
 }
