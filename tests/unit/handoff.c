@@ -59,6 +59,8 @@ goes_straight(bool direct, enum reap_policy policy, void *by_name)
 	if (policy == REAP_POLICY_ADAPTIVE)
 		/* A waiter was there: it got the whole corpse. */
 		CHECK_EQ(after.ledger[REAP_PAYER_PARENT].stacks, 1);
+	if (policy == REAP_POLICY_SUCCESSOR)
+		CHECK_EQ(after.ledger[REAP_PAYER_SUCCESSOR].stacks, 2);		/* it was the landing's all the same */
 	CHECK_EQ(reap_wait(parent, 0, NULL), 0);
 	host_close(&h);
 }

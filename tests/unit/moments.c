@@ -777,3 +777,214 @@ TEST(moments, a_collector_keeps_only_so_many_descriptors)
 	}
 	host_close(&h);
 }
+
+/* ---- private ones that are not plain: by name, out of the middle */
+
+TEST(moments, by_name_out_of_the_middle_of_private_ones)
+{
+	struct reap_host	callbacks = host_alone;
+	struct reap_context	*child[4];
+	struct reap_result	r;
+	struct host		h;
+
+	callbacks.shares = true;
+	host_open(&h, (struct reap_domain_options){ .host = &callbacks });
+	for (intptr_t i = 0; i < 4; i++)
+		child[i] = host_create((struct reap_context_options){ .entry = host_return, .arg = (void *)i, .user = &h });
+	host_run();
+	CHECK_EQ(reap_wait(child[1], 0, &r), 0);
+	CHECK_EQ(r.status, 1);
+	CHECK_EQ(reap_wait_any(0, &r), 0);
+	CHECK_EQ(r.status, 0);
+	CHECK_EQ(reap_wait(child[3], 0, &r), 0);
+	CHECK_EQ(r.status, 3);
+	CHECK_EQ(reap_wait_any(0, &r), 0);
+	CHECK_EQ(r.status, 2);
+	CHECK_EQ(reap_wait_any(0, &r), -ECHILD);
+	host_close(&h);
+}
+
+/* ---- who was looked at alive comes behind those who ended before it */
+
+static intptr_t
+looks_at_the_second(void *arg)
+{
+	struct gate		*gate = arg;
+	struct reap_context	*first = host_spawn(host_gated, &gate[0]), *second = host_spawn(host_gated, &gate[1]);
+	struct reap_result	r;
+
+	CHECK_EQ(reap_wait(second, REAP_PEEK, &r), 0);
+	CHECK(r.handle.where == (uintptr_t)second);
+	CHECK_EQ(reap_wait_any(0, &r), 0);
+	CHECK(r.handle.where == (uintptr_t)first);
+	CHECK_EQ(reap_wait_any(0, &r), 0);
+	CHECK(r.handle.where == (uintptr_t)second);
+	return 0;
+}
+
+TEST(moments, a_peek_leaves_the_order)
+{
+	struct gate		gate[2] = { GATE_INIT, GATE_INIT };
+	struct reap_context	*parent;
+	struct host		h;
+
+	host_open(&h, (struct reap_domain_options){ 0 });
+	parent = host_spawn(looks_at_the_second, gate);
+	host_run();
+	for (int i = 0; i < 2; i++) {
+		gate_open(&gate[i]);
+		host_run();
+	}
+	CHECK_EQ(reap_wait(parent, 0, NULL), 0);
+	host_close(&h);
+}
+
+/* ---- whom it has waited for is no concern of one that is destroyed */
+
+static intptr_t
+has_waited(void *arg)
+{
+	CHECK_EQ(reap_wait(host_spawn(host_return, NULL), 0, NULL), 0);
+	gate_pass(arg);
+	return 0;
+}
+
+TEST(moments, one_that_has_waited_is_destroyed)
+{
+	struct gate		gate = GATE_INIT;
+	struct reap_context	*child;
+	struct host		h;
+
+	host_open(&h, (struct reap_domain_options){ 0 });
+	for (int i = 0; i < 3; i++) {
+		child = host_spawn(has_waited, &gate);
+		host_run();
+		CHECK_EQ(reap_context_state(child), REAP_STATE_SUSPENDED);
+		CHECK_EQ(reap_context_destroy(child, 3), 0);
+		CHECK_EQ(reap_wait(child, 0, NULL), 0);
+		CHECK_EQ(host_stats(&h).reaped, 2 * (i + 1));
+	}
+	host_close(&h);
+}
+
+/* ---- names that cannot be waited for are told from those that cannot yet */
+
+static intptr_t
+joins_who_was_here_before(void *arg)
+{
+	struct reap_handle handle = reap_context_handle(reap_worker_current(reap_worker_self()));
+
+	CHECK_EQ(reap_join(handle, 0, NULL), -EDEADLK);
+	handle.generation--;
+	CHECK_EQ(reap_join(handle, 0, NULL), -ESRCH);
+	return (intptr_t)arg;
+}
+
+TEST(moments, names_of_the_detached_are_nobodys)
+{
+	struct gate		gate = GATE_INIT;
+	struct reap_context	*child;
+	struct reap_handle	handle;
+	struct host		h;
+
+	host_open(&h, (struct reap_domain_options){ 0 });
+	CHECK_EQ(reap_wait(host_spawn(joins_who_was_here_before, NULL), 0, NULL), 0);
+	child = host_spawn(host_gated, &gate);
+	handle = reap_context_handle(child);
+	CHECK_EQ(reap_join(handle, REAP_NOHANG, NULL), -EAGAIN);
+	CHECK_EQ(reap_join(handle, REAP_NOHANG | REAP_PEEK, NULL), -EAGAIN);
+	CHECK_EQ(reap_detach(handle), 0);
+	CHECK_EQ(reap_join(handle, REAP_NOHANG, NULL), -ESRCH);
+	CHECK_EQ(reap_join(handle, REAP_NOHANG | REAP_PEEK, NULL), -ESRCH);
+	gate_open(&gate);
+	host_run();
+	CHECK_EQ(reap_join(handle, REAP_NOHANG, NULL), -ESRCH);
+	CHECK_EQ(reap_join(handle, REAP_NOHANG | REAP_PEEK, NULL), -ESRCH);
+	CHECK_EQ(reap_adopter_drain(reap_adopter_default(h.domain), 4), 1);
+	host_close(&h);
+}
+
+/* ---- a thread waits for one that waits itself */
+
+static void *
+joins(void *arg)
+{
+	CHECK_EQ(reap_join(*(struct reap_handle *)arg, 0, NULL), 0);
+	return NULL;
+}
+
+static intptr_t
+waits_while_claimed(void *arg)
+{
+	struct gate *gate = arg;
+
+	gate_pass(&gate[0]);
+	CHECK_EQ(reap_wait(host_spawn(host_gated, &gate[1]), 0, NULL), 0);
+	return 0;
+}
+
+TEST(moments, a_thread_that_waits_closes_no_circle)
+{
+	struct gate		gate[2] = { GATE_INIT, GATE_INIT };
+	struct reap_handle	handle;
+	pthread_t		thread;
+	struct host		h;
+
+	host_open(&h, (struct reap_domain_options){ 0 });
+	handle = reap_context_handle(host_spawn(waits_while_claimed, gate));
+	host_run();
+	CHECK_EQ(pthread_create(&thread, NULL, joins, &handle), 0);
+	while (reap_join(handle, REAP_NOHANG, NULL) != -EBUSY)
+		CHECK_EQ(sched_yield(), 0);
+	for (int i = 0; i < 2; i++) {
+		gate_open(&gate[i]);
+		host_run();
+	}
+	CHECK_EQ(pthread_join(thread, NULL), 0);
+	CHECK_EQ(reap_wait_any(0, NULL), -ECHILD);
+	host_close(&h);
+}
+
+/* ---- children that others have let go are counted off, and no others */
+
+static intptr_t
+has_many_let_go(void *arg)
+{
+	struct gate	*gate = arg;
+	struct reap_context *child;
+
+	for (int round = 0; round < 2; round++) {
+		(void)host_spawn(host_return, NULL);
+		host_yield();				/* a zombie on the list */
+		for (int i = 0; i < 40; i++) {
+			child = host_spawn(host_gated, &gate[40 * round + i]);
+			CHECK_EQ(reap_detach(reap_context_handle(child)), 0);
+		}
+		CHECK_EQ(reap_children(), 1);
+		child = host_spawn(host_return, NULL);	/* settles what has gone */
+		CHECK_EQ(reap_children(), 2);
+		CHECK_EQ(reap_wait_any(0, NULL), 0);
+		CHECK_EQ(reap_wait(child, 0, NULL), 0);
+		CHECK_EQ(reap_wait_any(REAP_NOHANG, NULL), -ECHILD);
+	}
+	return 0;
+}
+
+TEST(moments, settling_keeps_the_zombies_and_the_books)
+{
+	static struct gate	gate[80];
+	struct reap_context	*parent;
+	struct host		h;
+
+	for (int i = 0; i < 80; i++)
+		gate[i] = (struct gate)GATE_INIT;
+	host_open(&h, (struct reap_domain_options){ 0 });
+	parent = host_spawn(has_many_let_go, gate);
+	CHECK_EQ(reap_wait(parent, 0, NULL), 0);
+	CHECK_EQ(reap_context_state(parent), REAP_STATE_NONE);	/* nothing refers to its descriptor */
+	for (int i = 0; i < 80; i++)
+		gate_open(&gate[i]);
+	host_run();
+	CHECK_EQ(reap_adopter_drain(reap_adopter_default(h.domain), 100), 80);
+	host_close(&h);
+}
