@@ -479,7 +479,13 @@ TEST(moments, a_stack_left_in_a_sleep_is_as_good_as_new)
 	host_close(&h);
 }
 
-/* ---- an orphan ends when the descriptor of its parent has been given back */
+/* ---- an orphan ends, and the descriptor of its parent is given back before it is off the CPU */
+
+static void
+trims(struct reap_context *dying)
+{
+	(void)reap_trim(reap_context_domain(dying));
+}
 
 TEST(moments, an_orphan_does_not_touch_a_parent_that_was_trimmed)
 {
@@ -490,11 +496,10 @@ TEST(moments, an_orphan_does_not_touch_a_parent_that_was_trimmed)
 	struct host		h;
 
 	callbacks.child_exited = note_child;
-	host_open(&h, (struct reap_domain_options){ .host = &callbacks });
+	host_open(&h, (struct reap_domain_options){ .host = &callbacks, .before_final_switch = trims });
 	parent = host_spawn(leaves_a_child, &gate);
 	host_run();
 	CHECK_EQ(reap_wait(parent, 0, NULL), 0);
-	(void)reap_trim(h.domain);
 	ntold = 0;
 	gate_open(&gate);
 	host_run();
@@ -986,5 +991,238 @@ TEST(moments, settling_keeps_the_zombies_and_the_books)
 		gate_open(&gate[i]);
 	host_run();
 	CHECK_EQ(reap_adopter_drain(reap_adopter_default(h.domain), 100), 80);
+	host_close(&h);
+}
+
+/* ---- a stale name lets go of nothing, a look at the living says nothing, one at any of them takes nothing */
+
+static intptr_t
+looks_at_any(void *arg)
+{
+	struct reap_result r;
+
+	CHECK_EQ(reap_wait(host_create((struct reap_context_options){ .entry = host_return }), 0, NULL), 0);
+	(void)host_spawn(host_gated, arg);
+	CHECK_EQ(reap_wait_any(REAP_PEEK, &r), 0);
+	CHECK_EQ(r.status, 7);
+	CHECK_EQ(reap_children(), 1);
+	CHECK_EQ(reap_wait_any(0, &r), 0);
+	CHECK_EQ(r.status, 7);
+	return 0;
+}
+
+TEST(moments, looks_and_stale_names_change_nothing)
+{
+	struct gate		gate = GATE_INIT;
+	struct reap_context	*context;
+	struct reap_handle	handle, stale;
+	struct reap_result	r = { .status = 99 };
+	struct host		h;
+
+	host_open(&h, (struct reap_domain_options){ 0 });
+	context = host_spawn(looks_at_any, &gate);
+	handle = stale = reap_context_handle(context);
+	stale.generation--;
+	CHECK_EQ(reap_peek(handle, NULL, &r), 0);
+	CHECK_EQ(r.status, 99);
+	CHECK_EQ(reap_hold(handle), 0);
+	CHECK_EQ(reap_release(stale), -ESRCH);
+	CHECK_EQ(reap_release(handle), 0);
+	CHECK_EQ(reap_release(handle), -ESRCH);
+	host_run();
+	gate_open(&gate);
+	CHECK_EQ(reap_wait(context, 0, NULL), 0);
+	host_close(&h);
+}
+
+/* ---- a child that is still on another CPU is passed over for one that is not, and not slept for unless wanted */
+
+static struct reap_context *slow;
+static struct latch	 slow_dies = LATCH_INIT, slow_may = LATCH_INIT;
+
+static void
+dies_slowly(struct reap_context *dying)
+{
+	if (dying == slow) {
+		latch_hit(&slow_dies);
+		latch_await(&slow_may, 1);
+	}
+}
+
+static void *
+runs_the_slow_one(void *arg)
+{
+	struct host_worker	me = { .host = arg };
+	struct reap_worker	*worker;
+
+	CHECK_EQ(reap_worker_start(((struct host *)arg)->domain, &me, &worker), 0);
+	worker = reap_switch(worker, slow);
+	CHECK_EQ(reap_worker_stop(worker), 0);
+	return NULL;
+}
+
+TEST(moments, any_passes_over_who_is_still_on_the_cpu)
+{
+	struct reap_context	*quick;
+	struct reap_result	r;
+	pthread_t		thread;
+	struct host		h;
+
+	host_open_shared(&h, (struct reap_domain_options){ .before_final_switch = dies_slowly });
+	CHECK_EQ(reap_spawn(h.worker, host_return, (void *)1, &slow), 0);
+	CHECK_EQ(pthread_create(&thread, NULL, runs_the_slow_one, &h), 0);
+	latch_await(&slow_dies, 1);
+	quick = host_spawn(host_return, (void *)2);
+	host_run();
+	CHECK_EQ(reap_wait_any(REAP_NOHANG, &r), 0);
+	CHECK(r.handle.where == (uintptr_t)quick);
+	CHECK_EQ(reap_wait_any(REAP_NOHANG, &r), -EAGAIN);
+	latch_hit(&slow_may);
+	CHECK_EQ(reap_wait_any(0, &r), 0);
+	CHECK(r.handle.where == (uintptr_t)slow);
+	CHECK_EQ(pthread_join(thread, NULL), 0);
+	host_close(&h);
+}
+
+/* ---- a parent that has moved is bound where its private child is */
+
+static struct reap_context *mover;
+
+static intptr_t
+moves_and_has_a_child(void *arg)
+{
+	struct reap_context *self = reap_worker_current(reap_worker_self());
+
+	(void)reap_context_handle(self);
+	CHECK_EQ(reap_context_share(self), 0);
+	gate_pass(arg);
+	CHECK(reap_context_home(self) == NULL);
+	for (int i = 0; i < 2; i++) {
+		(void)host_spawn(host_return, arg);
+		CHECK(reap_context_home(self) == reap_worker_self());
+		CHECK_EQ(reap_wait_any(0, NULL), 0);
+		CHECK_EQ(reap_context_share(self), 0);
+	}
+	return 0;
+}
+
+static void *
+goes_on_with_the_mover(void *arg)
+{
+	struct host_worker	me = { .host = arg };
+	struct reap_worker	*worker;
+
+	CHECK_EQ(reap_worker_start(((struct host *)arg)->domain, &me, &worker), 0);
+	worker = reap_switch(worker, mover);
+	host_run();
+	CHECK_EQ(reap_worker_stop(worker), 0);
+	return NULL;
+}
+
+TEST(moments, a_parent_that_has_moved_is_bound_where_it_is)
+{
+	struct reap_host	callbacks = host_alone;
+	struct gate		gate = GATE_INIT;
+	pthread_t		thread;
+	struct host		h;
+
+	callbacks.shares = true;
+	host_open(&h, (struct reap_domain_options){ .host = &callbacks });
+	mover = host_spawn(moves_and_has_a_child, &gate);
+	host_run();
+	CHECK_EQ(pthread_create(&thread, NULL, goes_on_with_the_mover, &h), 0);
+	CHECK_EQ(pthread_join(thread, NULL), 0);
+	CHECK_EQ(reap_wait(mover, 0, NULL), 0);
+	host_close(&h);
+}
+
+/* ---- two domains: who sleeps in one is not run by the other, nor charged with what is used there */
+
+static struct reap_handle in_the_first;
+
+static intptr_t
+joins_across(void *arg)
+{
+	CHECK_EQ(reap_join(in_the_first, 0, NULL), 0);
+	CHECK(reap_worker_self() == ((struct host *)arg)->worker);
+	return 0;
+}
+
+static void *
+second_domain(void *arg)
+{
+	struct host h;
+
+	(void)arg;
+	host_open_shared(&h, (struct reap_domain_options){ 0 });
+	CHECK_EQ(reap_wait(host_spawn(joins_across, &h), 0, NULL), 0);
+	host_close(&h);
+	return NULL;
+}
+
+TEST(moments, an_end_does_not_go_straight_to_another_domain)
+{
+	struct reap_host	callbacks = host_alone;
+	struct gate		gate = GATE_INIT;
+	struct reap_context	*awaited;
+	pthread_t		thread;
+	struct host		h;
+
+	callbacks.direct = true;
+	host_open(&h, (struct reap_domain_options){ .host = &callbacks });
+	awaited = host_spawn(host_gated, &gate);
+	in_the_first = reap_context_handle(awaited);
+	host_run();
+	CHECK_EQ(pthread_create(&thread, NULL, second_domain, NULL), 0);
+	while (REAP_LOAD_ACQUIRE(&awaited->done.reap__word) == REAP__PENDING)	/* pairs with the arming */
+		CHECK_EQ(sched_yield(), 0);
+	gate_open(&gate);
+	host_run();
+	CHECK_EQ(pthread_join(thread, NULL), 0);
+	CHECK_EQ(reap_wait_any(0, NULL), -ECHILD);
+	host_close(&h);
+}
+
+TEST(moments, usage_stays_in_its_domain)
+{
+	const struct reap_domain_options	options = { .size = sizeof(options), .usage = true };
+	const struct reap_context_options	o = { .size = sizeof(o), .entry = host_return };
+	struct reap_domain			*other;
+	struct reap_context			*context, *next;
+	uint64_t				refs;
+	struct host				h;
+
+	host_open(&h, (struct reap_domain_options){ 0 });
+	CHECK_EQ(reap_domain_create(&options, &other), 0);
+	CHECK_EQ(reap_context_create(other, &o, &context), 0);
+	CHECK_EQ(reap_context_destroy(context, 0), 0);
+	next = reap_worker_base(h.worker) + 1;		/* where the usage of the collector would be */
+	refs = next->refs;
+	CHECK_EQ(reap_join(reap_context_handle(context), 0, NULL), 0);
+	CHECK_EQ(next->refs, refs);
+	CHECK_EQ(reap_domain_destroy(other, NULL, NULL), 0);
+	host_close(&h);
+}
+
+/* ---- SIGCHLD for one that was destroyed */
+
+TEST(moments, a_parent_is_told_of_the_destroyed)
+{
+	struct reap_host		callbacks = host_alone;
+	struct reap_context_options	o = { .size = sizeof(o), .entry = host_return };
+	struct reap_context		*child;
+	struct host			h;
+
+	callbacks.child_exited = note_child;
+	host_open(&h, (struct reap_domain_options){ .host = &callbacks });
+	for (int early = 0; early < 2; early++) {
+		o.notify = early ? REAP_NOTIFY_EARLY : REAP_NOTIFY_LATE;
+		ntold = 0;
+		CHECK_EQ(reap_context_create(h.domain, &o, &child), 0);
+		CHECK_EQ(reap_context_destroy(child, 0), 0);
+		CHECK_EQ(ntold, 1);
+		CHECK(told_of == child);
+		CHECK_EQ(reap_wait(child, 0, NULL), 0);
+	}
 	host_close(&h);
 }
