@@ -26,9 +26,12 @@ next_interrupts(struct reap_worker *worker)
 static intptr_t
 waits_to_drain(void *arg)
 {
-	(void)arg;
+	/* A parent may sleep on its own inbox more cheaply: this is another one. */
+	if (arg != NULL)
+		(void)host_spawn(host_return, NULL);
 	interrupts = true;
 	wait_said = reap_adopter_wait(adopter);
+	CHECK_EQ(reap_wait_any(0, NULL), arg != NULL ? 0 : -ECHILD);
 	return 0;
 }
 
@@ -39,14 +42,16 @@ TEST(moments, a_drain_does_not_swallow_an_interrupt)
 	struct host		h;
 
 	callbacks.next = next_interrupts;
-	host_open(&h, (struct reap_domain_options){ .host = &callbacks });
-	adopter = reap_adopter_default(h.domain);
-	wait_said = 1;
-	context = host_spawn(waits_to_drain, NULL);
-	host_run();
-	CHECK_EQ(wait_said, -ECANCELED);
-	CHECK_EQ(reap_wait(context, 0, NULL), 0);
-	host_close(&h);
+	for (int parent = 0; parent < 2; parent++) {
+		host_open(&h, (struct reap_domain_options){ .host = &callbacks });
+		adopter = reap_adopter_default(h.domain);
+		wait_said = 1;
+		context = host_spawn(waits_to_drain, parent ? &h : NULL);
+		host_run();
+		CHECK_EQ(wait_said, -ECANCELED);
+		CHECK_EQ(reap_wait(context, 0, NULL), 0);
+		host_close(&h);
+	}
 }
 
 /* ---- SIGCHLD for a parent that is no more */
@@ -854,6 +859,35 @@ has_waited(void *arg)
 	return 0;
 }
 
+static intptr_t
+has_waited_for_a_group(void *arg)
+{
+	struct gate *gate = arg;
+
+	(void)host_create((struct reap_context_options){ .entry = host_gated, .arg = &gate[1], .group = group });
+	CHECK_EQ(reap_group_wait(group, 0, NULL), 0);
+	return covers_its_stack(&gate[0]);
+}
+
+TEST(moments, one_that_has_waited_for_a_group_is_destroyed)
+{
+	struct gate		gate[2] = { GATE_INIT, GATE_INIT };
+	struct reap_context	*child;
+	struct host		h;
+
+	host_open(&h, (struct reap_domain_options){ 0 });
+	CHECK_EQ(reap_group_create(h.domain, &group), 0);
+	child = host_spawn(has_waited_for_a_group, gate);
+	host_run();
+	gate_open(&gate[1]);
+	host_run();
+	CHECK(gate[0].parked == child);
+	CHECK_EQ(reap_context_destroy(child, 3), 0);
+	CHECK_EQ(reap_wait(child, 0, NULL), 0);
+	CHECK_EQ(reap_adopter_drain(reap_adopter_default(h.domain), 4), 1);
+	host_close(&h);
+}
+
 TEST(moments, one_that_has_waited_is_destroyed)
 {
 	struct gate		gate = GATE_INIT;
@@ -1223,6 +1257,165 @@ TEST(moments, a_parent_is_told_of_the_destroyed)
 		CHECK_EQ(ntold, 1);
 		CHECK(told_of == child);
 		CHECK_EQ(reap_wait(child, 0, NULL), 0);
+	}
+	host_close(&h);
+}
+
+/* ---- where the domain asks for something uncommon nobody is born plain, or simple */
+
+static uint64_t
+no_clock(void *arg)
+{
+	(void)arg;
+	return 0;
+}
+
+static bool
+no_locks(struct reap_context *dying)
+{
+	(void)dying;
+	return false;
+}
+
+static void
+no_hook(struct reap_worker *worker, struct reap_context *from, struct reap_context *to)
+{
+	(void)worker;
+	(void)from;
+	(void)to;
+}
+
+static void
+no_hook_after(struct reap_worker *worker, struct reap_context *from, bool dead)
+{
+	(void)worker;
+	(void)from;
+	(void)dead;
+}
+
+static void
+check_births(struct reap_domain_options options, struct reap_host callbacks, bool plain, bool simple)
+{
+	struct host h;
+
+	callbacks.next = host_next;
+	callbacks.ready = host_ready;
+	callbacks.shares = true;
+	options.host = &callbacks;
+	options.clock = no_clock;
+	host_open(&h, options);
+	CHECK_EQ(h.worker->birth != 0, plain);
+	CHECK_EQ(h.worker->simple != 0, simple);
+	host_close(&h);
+}
+
+TEST(moments, only_the_common_is_plain)
+{
+	const struct reap_host		none = { .next = NULL };
+	const struct reap_domain_options any = { .limit = 0 };
+	struct host			h;
+
+	host_open(&h, any);
+	if (h.worker->simple == 0)
+		SKIP("nobody is born plain here");
+	host_close(&h);
+	check_births(any, none, true, true);
+	check_births((struct reap_domain_options){ .policy = REAP_POLICY_PARENT }, none, true, true);
+	check_births((struct reap_domain_options){ .policy = REAP_POLICY_SUCCESSOR }, none, true, true);
+	check_births((struct reap_domain_options){ .policy = REAP_POLICY_ADOPTER }, none, false, false);
+	check_births((struct reap_domain_options){ .policy = REAP_POLICY_THREAD }, none, false, false);
+	check_births((struct reap_domain_options){ .notify = REAP_NOTIFY_EARLY }, none, false, true);
+	check_births((struct reap_domain_options){ .limit = 10 }, none, true, false);
+	check_births((struct reap_domain_options){ .usage = true }, none, false, false);
+	check_births((struct reap_domain_options){ .ledger_time = true }, none, false, false);
+	check_births((struct reap_domain_options){ .before_final_switch = trims }, none, false, false);
+	check_births((struct reap_domain_options){ .stack = { .flags = REAP_STACK_SCRUB } }, none, false, false);
+	check_births(any, (struct reap_host){ .on_switch = no_hook }, false, false);
+	check_births(any, (struct reap_host){ .after_switch = no_hook_after }, false, false);
+	check_births(any, (struct reap_host){ .locks_held = no_locks }, false, false);
+	check_births(any, (struct reap_host){ .child_exited = note_child }, false, true);
+}
+
+/* ---- plain ones are seen to run, and their switches counted */
+
+static intptr_t
+is_seen_to_run(void *arg)
+{
+	CHECK_EQ(reap_context_state(reap_worker_current(reap_worker_self())), REAP_STATE_RUNNING);
+	return (intptr_t)arg;
+}
+
+static intptr_t
+has_two_seen_to_run(void *arg)
+{
+	struct reap_context *child[2];
+
+	for (int i = 0; i < 10; i++) {
+		for (int k = 0; k < 2; k++)
+			child[k] = host_spawn(is_seen_to_run, arg);
+		for (int k = 0; k < 2; k++)
+			CHECK_EQ(reap_wait(child[k], 0, NULL), 0);
+	}
+	for (int i = 0; i < 10; i++)
+		CHECK_EQ(reap_wait(host_spawn(is_seen_to_run, arg), 0, NULL), 0);
+	return 0;
+}
+
+TEST(moments, switches_are_counted_once)
+{
+	struct reap_host	callbacks = host_alone;
+	struct reap_context	*parent;
+	uint64_t		before;
+	struct host		h;
+
+	callbacks.direct = true;
+	host_open(&h, (struct reap_domain_options){ .host = &callbacks });
+	CHECK_EQ(reap_wait(host_spawn(is_seen_to_run, NULL), 0, NULL), 0);
+	before = host_stats(&h).switches;
+	parent = host_spawn(has_two_seen_to_run, NULL);
+	host_run();
+	/* To the parent and back, and with each pair: to the first one, to the second, and back. */
+	CHECK_EQ(host_stats(&h).switches - before, 2 + 10 * 3 + 10 * 2);
+	CHECK_EQ(reap_wait(parent, 0, NULL), 0);
+	/* A base context is no context to go straight to. */
+	CHECK_EQ(reap_wait(host_spawn(is_seen_to_run, NULL), 0, NULL), 0);
+	(void)host_spawn(is_seen_to_run, NULL);
+	CHECK_EQ(reap_wait_any(0, NULL), 0);
+	host_close(&h);
+}
+
+/* ---- a plain child ends behind one that has been named */
+
+static intptr_t
+has_one_named(void *arg)
+{
+	struct reap_result	r;
+	struct reap_context	*plain, *named;
+
+	named = host_spawn(host_return, arg);
+	plain = host_spawn(host_return, arg);
+	(void)reap_context_handle(named);
+	host_yield();
+	CHECK_EQ(reap_context_state(named), REAP_STATE_ZOMBIE);
+	CHECK_EQ(reap_context_state(plain), REAP_STATE_ZOMBIE);
+	CHECK_EQ(reap_wait_any(0, &r), 0);
+	CHECK(r.handle.where == (uintptr_t)named);
+	CHECK_EQ(reap_wait_any(0, &r), 0);
+	CHECK(r.handle.where == (uintptr_t)plain);
+	return 0;
+}
+
+TEST(moments, a_plain_child_comes_behind_a_named_one)
+{
+	struct reap_host	callbacks = host_alone;
+	struct reap_context	*parent;
+	struct host		h;
+
+	callbacks.shares = true;
+	host_open(&h, (struct reap_domain_options){ .host = &callbacks });
+	for (int i = 0; i < 3; i++) {
+		parent = host_spawn(has_one_named, NULL);
+		CHECK_EQ(reap_wait(parent, 0, NULL), 0);
 	}
 	host_close(&h);
 }
