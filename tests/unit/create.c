@@ -118,6 +118,10 @@ TEST(create, refusals_change_nothing)
 	struct reap_domain	*other;
 	struct reap_stats	before, after;
 	struct reap_context	*context = NULL;
+	struct {
+		struct reap_context_options	options;
+		unsigned char			more[8];
+	} newer = { .more = { 0 } };
 
 	host_open(&h, (struct reap_domain_options){ .limit = 10 });
 	CHECK_EQ(reap_domain_create(&plain, &other), 0);
@@ -129,6 +133,14 @@ TEST(create, refusals_change_nothing)
 		CHECK_EQ(reap_context_create(h.domain, &o[i], &context), -EINVAL);
 		CHECK(context == NULL);
 		CHECK_EQ(reap_children(), 0);
+	}
+	/* Options of a later version: what is not known here must not be used. */
+	newer.options = right;
+	newer.options.size = sizeof(newer);
+	for (size_t i = 0; i < sizeof(newer.more); i++) {
+		newer.more[i] = 1;
+		CHECK_EQ(reap_context_create(h.domain, &newer.options, &context), -EINVAL);
+		newer.more[i] = 0;
 	}
 	CHECK_EQ(reap_context_create(NULL, &right, &context), -EINVAL);
 	CHECK_EQ(reap_context_create(h.domain, NULL, &context), -EINVAL);

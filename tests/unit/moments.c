@@ -1217,12 +1217,13 @@ TEST(moments, an_end_does_not_go_straight_to_another_domain)
 	host_close(&h);
 }
 
-TEST(moments, usage_stays_in_its_domain)
+TEST(moments, usage_and_descriptors_stay_in_their_domain)
 {
 	const struct reap_domain_options	options = { .size = sizeof(options), .usage = true };
 	const struct reap_context_options	o = { .size = sizeof(o), .entry = host_return };
 	struct reap_domain			*other;
 	struct reap_context			*context, *next;
+	struct reap_handle			name;
 	uint64_t				refs;
 	struct host				h;
 
@@ -1232,8 +1233,14 @@ TEST(moments, usage_stays_in_its_domain)
 	CHECK_EQ(reap_context_destroy(context, 0), 0);
 	next = reap_worker_base(h.worker) + 1;		/* where the usage of the collector would be */
 	refs = next->refs;
-	CHECK_EQ(reap_join(reap_context_handle(context), 0, NULL), 0);
+	name = reap_context_handle(context);
+	CHECK_EQ(reap_hold(name), 0);
+	CHECK_EQ(reap_join(name, 0, NULL), 0);
 	CHECK_EQ(next->refs, refs);
+	CHECK_EQ(reap_release(name), 0);		/* its descriptor is no worker's of ours */
+	context = host_spawn(host_return, NULL);
+	CHECK(reap_context_domain(context) == h.domain);
+	CHECK_EQ(reap_wait(context, 0, NULL), 0);
 	CHECK_EQ(reap_domain_destroy(other, NULL, NULL), 0);
 	host_close(&h);
 }
@@ -1418,4 +1425,140 @@ TEST(moments, a_plain_child_comes_behind_a_named_one)
 		CHECK_EQ(reap_wait(parent, 0, NULL), 0);
 	}
 	host_close(&h);
+}
+
+/* ---- descriptors, wherever they lie, are counted, and used before others are made */
+
+static uint64_t
+carved(const struct reap_domain *domain)
+{
+	uint64_t n = 0;
+
+	for (const struct reap__descriptors *slab = domain->slabs; slab != NULL; slab = slab->next) {
+		CHECK_EQ(slab->mapped, REAP__SLAB_SIZE);	/* the unaligned ends were given back */
+		n += ((uint64_t)1 << 32) + slab->carved;
+	}
+	return n;
+}
+
+static size_t
+on_the_list(const struct reap_context *context)
+{
+	size_t n = 0;
+
+	for (; context != NULL; context = context->next)
+		n++;
+	return n;
+}
+
+TEST(moments, descriptors_are_counted_where_they_lie)
+{
+	enum { MANY = 20000 };
+	static struct reap_context	*one[MANY];
+	uint64_t			so_many = 0;
+	struct host			h;
+
+	host_open(&h, (struct reap_domain_options){ 0 });
+	for (int round = 0; round < 3; round++) {
+		struct reap_worker *worker = round < 2 ? h.worker : NULL;
+
+		for (int i = 0; i < MANY; i++) {
+			one[i] = reap__descriptor_get(h.domain, worker);
+			CHECK(one[i] != NULL && reap_context_domain(one[i]) == h.domain);
+		}
+		CHECK(round != 1 || carved(h.domain) <= so_many + 64);	/* which come by the batch */
+		so_many = carved(h.domain);
+		for (int i = 0; i < MANY; i++)
+			reap__descriptor_put(h.domain, worker, one[i]);
+		CHECK_EQ(on_the_list(h.worker->descriptors), h.worker->ndescriptors);
+		CHECK(h.worker->ndescriptors <= 4 * REAP__DESCRIPTORS_KEPT);
+		if (round == 1)
+			(void)reap_trim(h.domain);
+		CHECK(round != 1 || h.domain->returned == NULL);
+		CHECK_EQ(on_the_list(h.domain->descriptors), h.domain->ndescriptors);
+	}
+	/* The same after they have given their pages back: those are carved anew before others are mapped. */
+	for (int round = 0; round < 2; round++) {
+		uint64_t slabs = carved(h.domain) >> 32;
+
+		(void)reap_trim(h.domain);
+		CHECK_EQ(on_the_list(h.domain->descriptors), h.domain->ndescriptors);
+		for (int i = 0; i < MANY; i++)
+			one[i] = reap__descriptor_get(h.domain, NULL);
+		CHECK_EQ(carved(h.domain) >> 32, slabs);
+		for (int i = 0; i < MANY; i++)
+			reap__descriptor_put(h.domain, NULL, one[i]);
+		CHECK_EQ(on_the_list(h.domain->descriptors), h.domain->ndescriptors);
+	}
+	host_close(&h);
+}
+
+/* ---- what a descriptor or a stack remembers is not the next one's */
+
+static intptr_t
+leaves_a_named_one(void *arg)
+{
+	(void)reap_context_handle(host_spawn(host_gated, arg));
+	host_yield();
+	return 0;
+}
+
+static intptr_t
+collects_a_named_one(void *arg)
+{
+	struct reap_context *child = host_spawn(host_return, arg);
+
+	(void)reap_context_handle(child);
+	CHECK_EQ(reap_wait(child, 0, NULL), 0);
+	CHECK_EQ(reap_context_share(reap_worker_current(reap_worker_self())), 0);
+	return 0;
+}
+
+TEST(moments, what_the_last_one_had_is_not_the_next_ones)
+{
+	struct reap_host	callbacks = host_alone;
+	struct gate		gate = GATE_INIT;
+	struct reap_context	*child;
+	struct host		h;
+
+	callbacks.shares = true;
+	host_open(&h, (struct reap_domain_options){ .host = &callbacks, .policy = REAP_POLICY_SUCCESSOR });
+	child = host_create((struct reap_context_options){ .entry = host_return, .off_cpu = takes_the_name });
+	CHECK_EQ(reap_wait(child, 0, NULL), 0);
+	last_name.generation = 0;
+	CHECK(host_spawn(host_return, NULL) == child);
+	(void)reap_context_handle(child);
+	CHECK_EQ(reap_wait(child, 0, NULL), 0);
+	CHECK_EQ(last_name.generation, 0);		/* its off_cpu() was not called for this one */
+	/* How many shared children the last one on that stack had. */
+	CHECK_EQ(reap_wait(host_spawn(leaves_a_named_one, &gate), 0, NULL), 0);
+	CHECK_EQ(reap_wait(host_spawn(collects_a_named_one, NULL), 0, NULL), 0);
+	gate_open(&gate);
+	host_run();
+	CHECK_EQ(reap_adopter_drain(reap_adopter_default(h.domain), 4), 1);
+	host_close(&h);
+}
+
+/* ---- a worker keeps an eighth of a limit, and no more than 128 credits; who is no worker keeps none */
+
+TEST(moments, credits_do_not_pile_up)
+{
+	static const struct { uint64_t limit; uint32_t most; } sizes[] = { { 160, 20 }, { 4096, 128 } };
+	struct host h;
+
+	for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+		uint32_t most = 0;
+
+		host_open(&h, (struct reap_domain_options){ .limit = sizes[i].limit });
+		for (int n = 0; n < 150; n++)
+			(void)host_spawn(host_return, NULL);
+		host_run();
+		while (reap_wait_any(0, NULL) == 0)
+			most = h.worker->credits > most ? h.worker->credits : most;
+		CHECK_EQ(most, sizes[i].most);
+		if (i == 0)
+			one_by_a_stranger(h.domain);
+		CHECK_EQ(h.worker->credits + h.domain->credits, sizes[i].limit);
+		host_close(&h);
+	}
 }
