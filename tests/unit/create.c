@@ -80,10 +80,19 @@ TEST(worker, looks_about)
 }
 
 /* Every way in which a create is refused; the statistics must not tell the difference. */
+static int
+no_stack(void *cookie, size_t size, void **base)
+{
+	(void)cookie;
+	(void)size;
+	(void)base;
+	return -ENOMEM;
+}
+
 TEST(create, refusals_change_nothing)
 {
 	static char		memory[65536] __attribute__((aligned(64)));
-	const struct reap_stack_ops half = { .alloc = NULL }, *whole = &half;
+	const struct reap_stack_ops half = { .alloc = NULL }, *whole = &half, without_free = { .alloc = no_stack };
 	const struct reap_domain_options plain = { .size = sizeof(plain) };
 	struct reap_context_options o[] = {
 		{ .size = 0, .entry = host_return },
@@ -99,6 +108,8 @@ TEST(create, refusals_change_nothing)
 		{ .size = sizeof(o[0]), .entry = host_return, .stack = memory, .stack_size = sizeof(memory), .stack_ops = whole },
 		{ .size = sizeof(o[0]), .entry = host_return, .stack_ops = &half },
 		{ .size = sizeof(o[0]), .entry = host_return, .policy = REAP_POLICY_THREAD },	/* none runs */
+		{ .size = sizeof(o[0]), .entry = host_return, .stack_ops = &without_free },
+		{ .size = sizeof(o[0]), .entry = host_return, .group = NULL },			/* of another domain, as the last */
 		{ .size = sizeof(o[0]), .entry = host_return, .adopter = NULL },		/* of another domain: below */
 	};
 	const struct reap_context_options right = { .size = sizeof(right), .entry = host_return };
@@ -107,16 +118,29 @@ TEST(create, refusals_change_nothing)
 	struct reap_domain	*other;
 	struct reap_stats	before, after;
 	struct reap_context	*context = NULL;
+	struct {
+		struct reap_context_options	options;
+		unsigned char			more[8];
+	} newer = { .more = { 0 } };
 
 	host_open(&h, (struct reap_domain_options){ .limit = 10 });
 	CHECK_EQ(reap_domain_create(&plain, &other), 0);
 	o[n - 1].adopter = reap_adopter_default(other);
+	CHECK_EQ(reap_group_create(other, &o[n - 2].group), 0);
 	CHECK_EQ(reap_wait(host_spawn(host_return, NULL), 0, NULL), 0);
 	before = host_stats(&h);
 	for (size_t i = 0; i < n; i++) {
 		CHECK_EQ(reap_context_create(h.domain, &o[i], &context), -EINVAL);
 		CHECK(context == NULL);
 		CHECK_EQ(reap_children(), 0);
+	}
+	/* Options of a later version: what is not known here must not be used. */
+	newer.options = right;
+	newer.options.size = sizeof(newer);
+	for (size_t i = 0; i < sizeof(newer.more); i++) {
+		newer.more[i] = 1;
+		CHECK_EQ(reap_context_create(h.domain, &newer.options, &context), -EINVAL);
+		newer.more[i] = 0;
 	}
 	CHECK_EQ(reap_context_create(NULL, &right, &context), -EINVAL);
 	CHECK_EQ(reap_context_create(h.domain, NULL, &context), -EINVAL);
@@ -126,6 +150,7 @@ TEST(create, refusals_change_nothing)
 	CHECK_EQ(reap_spawn(h.worker, host_return, NULL, NULL), -EINVAL);
 	after = host_stats(&h);
 	CHECK_EQ(memcmp(&before, &after, sizeof(before)), 0);
+	CHECK_EQ(reap_group_destroy(o[n - 2].group), 0);
 	CHECK_EQ(reap_domain_destroy(other, NULL, NULL), 0);
 	for (int i = 0; i < 10; i++)		/* nor have refusals cost any of the limit */
 		(void)host_spawn(host_return, NULL);

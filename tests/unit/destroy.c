@@ -210,6 +210,7 @@ TEST(destroy, of_a_parent_about_to_return_from_wait)
 	while (reap_adopter_drain(reap_adopter_default(h.domain), 10) > 0)
 		continue;
 	CHECK_EQ(host_stats(&h).zombies, 0);
+	CHECK_EQ(host_stats(&h).ledger[REAP_PAYER_PARENT].contexts, 2);		/* by the destroyed one, and of it */
 	CHECK_EQ(reap_domain_for_each(h.domain, NULL, NULL), 1);
 	host_close(&h);
 }

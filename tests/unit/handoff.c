@@ -9,6 +9,14 @@
 
 static struct host *the_host;
 static unsigned readied;		/* ready() calls between the exit's begin and the waiter's return */
+static bool	 uncommon;		/* its exit is one with options */
+
+static void
+off_cpu_unheard(struct reap_context *context, intptr_t status)
+{
+	(void)context;
+	(void)status;
+}
 
 static intptr_t
 notes_ready(void *arg)
@@ -21,7 +29,8 @@ static intptr_t
 waits_for_one(void *arg)
 {
 	struct reap_result	r;
-	struct reap_context	*child = host_spawn(notes_ready, (void *)5);
+	struct reap_context	*child = !uncommon ? host_spawn(notes_ready, (void *)5) :
+	    host_create((struct reap_context_options){ .entry = notes_ready, .arg = (void *)5, .off_cpu = off_cpu_unheard });
 
 	CHECK_EQ(arg != NULL ? reap_wait(child, 0, &r) : reap_wait_any(0, &r), 0);
 	CHECK_EQ(r.status, 5);
@@ -50,6 +59,8 @@ goes_straight(bool direct, enum reap_policy policy, void *by_name)
 	if (policy == REAP_POLICY_ADAPTIVE)
 		/* A waiter was there: it got the whole corpse. */
 		CHECK_EQ(after.ledger[REAP_PAYER_PARENT].stacks, 1);
+	if (policy == REAP_POLICY_SUCCESSOR)
+		CHECK_EQ(after.ledger[REAP_PAYER_SUCCESSOR].stacks, 2);		/* it was the landing's all the same */
 	CHECK_EQ(reap_wait(parent, 0, NULL), 0);
 	host_close(&h);
 }
@@ -65,6 +76,89 @@ TEST(handoff, straight_to_the_parent_that_waits_for_any)
 {
 	goes_straight(true, REAP_POLICY_ADAPTIVE, NULL);
 	goes_straight(true, REAP_POLICY_PARENT, NULL);
+}
+
+TEST(handoff, straight_from_one_that_is_not_plain)
+{
+	uncommon = true;
+	goes_straight(true, REAP_POLICY_ADAPTIVE, &readied);
+	goes_straight(true, REAP_POLICY_PARENT, NULL);
+}
+
+static unsigned turn;
+
+static intptr_t
+comes_first(void *arg)
+{
+	CHECK_EQ(turn++, 0);
+	return (intptr_t)arg;
+}
+
+static intptr_t
+waits_behind_others(void *arg)
+{
+	struct reap_context *child = host_spawn(host_return, NULL), *other = host_spawn(comes_first, NULL);
+
+	CHECK_EQ(arg != NULL ? reap_wait(child, 0, NULL) : reap_wait_any(0, NULL), 0);
+	CHECK_EQ(turn++, 1);
+	CHECK_EQ(reap_wait(other, 0, NULL), 0);
+	return 0;
+}
+
+TEST(handoff, not_past_who_is_runnable)
+{
+	struct reap_host	callbacks = host_alone;
+	struct reap_context	*parent;
+	struct host		h;
+
+	callbacks.direct = true;
+	for (int by_name = 0; by_name < 2; by_name++) {
+		host_open(&h, (struct reap_domain_options){ .host = &callbacks });
+		turn = 0;
+		parent = host_spawn(waits_behind_others, by_name ? &h : NULL);
+		host_run();
+		CHECK_EQ(turn, 2);
+		CHECK_EQ(reap_wait(parent, 0, NULL), 0);
+		host_close(&h);
+	}
+}
+
+/* The last child of a parent that wants no zombies: the parent and the adopter are both told. */
+static int	adopter_said = 1;
+
+static intptr_t
+waits_for_the_owed(void *arg)
+{
+	adopter_said = reap_adopter_wait(arg);
+	CHECK_EQ(reap_adopter_drain(arg, 10), 1);
+	return 0;
+}
+
+static intptr_t
+waits_for_the_unwanted(void *arg)
+{
+	CHECK_EQ(reap_no_zombies(true), 0);
+	(void)host_spawn(host_return, arg);
+	CHECK_EQ(reap_wait_any(0, NULL), -ECHILD);
+	return 0;
+}
+
+TEST(handoff, not_if_two_are_told)
+{
+	struct reap_host	callbacks = host_alone;
+	struct reap_context	*drainer, *parent;
+	struct host		h;
+
+	callbacks.direct = true;
+	host_open(&h, (struct reap_domain_options){ .host = &callbacks });
+	drainer = host_spawn(waits_for_the_owed, reap_adopter_default(h.domain));
+	parent = host_spawn(waits_for_the_unwanted, NULL);
+	host_run();
+	CHECK_EQ(adopter_said, 0);
+	CHECK_EQ(host_stats(&h).ledger[REAP_PAYER_SUCCESSOR].stacks, 3);	/* the unwanted one's too, though two slept */
+	CHECK_EQ(reap_wait(drainer, 0, NULL), 0);
+	CHECK_EQ(reap_wait(parent, 0, NULL), 0);
+	host_close(&h);
 }
 
 static intptr_t
@@ -161,13 +255,6 @@ enum deed { PARKS, YIELDS, WAITS, WAITS_UNCOMMONLY, WAITS_FOR_ANY };
 
 static enum deed deed;
 static struct reap_context *its_child;
-
-static void
-off_cpu_unheard(struct reap_context *context, intptr_t status)
-{
-	(void)context;
-	(void)status;
-}
 
 static struct reap_context *
 leaves_in_next(struct reap_worker *worker)

@@ -81,6 +81,7 @@ check_reaper(unsigned batch, enum reap_notify notify)
 	CHECK_EQ(reap_thread_stop(h.domain), 0);	/* it reaps what it was handed before it ends, the detached too */
 	s = host_stats(&h);
 	CHECK_EQ(s.reaped, 50 * 21 + 100);
+	CHECK_EQ(s.landings_posted, 0);
 	CHECK_EQ(s.backlog, 0);
 	CHECK_EQ(s.ledger[REAP_PAYER_THREAD].stacks, 50 * 21 + 100);
 	CHECK_EQ(s.ledger[REAP_PAYER_THREAD].contexts, 100);
@@ -130,6 +131,29 @@ TEST(reaper, frees_before_the_parent_learns_of_the_end)
 		CHECK_EQ(reap_thread_stop(h.domain), 0);
 		host_close(&h);
 	}
+}
+
+/* Whoever is destroyed is off the CPU: its collector frees it, whether a thread is there or not. */
+TEST(reaper, has_nothing_to_do_with_the_destroyed)
+{
+	struct reap_context_options	o = { .size = sizeof(o), .entry = host_return, .policy = REAP_POLICY_THREAD };
+	struct reap_host		callbacks = host_alone;
+	struct host			h;
+	struct reap_context		*context;
+
+	callbacks.shares = true;
+	host_open(&h, (struct reap_domain_options){ .host = &callbacks });
+	CHECK_EQ(reap_thread_start(h.domain, 0), 0);
+	CHECK_EQ(reap_context_create(h.domain, &o, &context), 0);
+	CHECK(reap_context_home(context) == NULL);	/* the thread will post: it is private to nobody */
+	CHECK_EQ(reap_thread_stop(h.domain), 0);
+	CHECK_EQ(reap_context_destroy(context, 0), 0);
+	CHECK_EQ(reap_wait(context, 0, NULL), 0);
+	CHECK_EQ(reap_thread_start(h.domain, 0), 0);
+	o.flags = REAP_CONTEXT_OWNED;			/* which its resumer frees */
+	CHECK_EQ(reap_context_create(h.domain, &o, &context), -EINVAL);
+	CHECK_EQ(reap_thread_stop(h.domain), 0);
+	host_close(&h);
 }
 
 static unsigned listed;
