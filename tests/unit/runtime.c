@@ -49,6 +49,14 @@ TEST(runtime, refuses_what_it_does_not_understand)
 	struct reap_domain_options	domain = { .size = sizeof(domain) };
 	struct reap_runtime_options	options = workers(1);
 	struct reap_runtime		*rt;
+	struct {				/* of later versions, where they are larger */
+		struct reap_runtime_options	options;
+		char				more[4096];
+	} later = { .options = workers(1) };
+	struct {
+		struct reap_domain_options	options;
+		char				more[4096];
+	} later_domain = { .options = { .size = sizeof(later_domain) } };
 
 	CHECK_EQ(reap_run(&options, NULL, NULL, NULL), -EINVAL);
 	options.size = 0;
@@ -72,7 +80,26 @@ TEST(runtime, refuses_what_it_does_not_understand)
 	domain.host = &host;
 	CHECK_EQ(reap_runtime_create(&options, &rt), 0);	/* a host that only observes */
 	CHECK_EQ(reap_runtime_destroy(rt), 0);
+	later.options.size = sizeof(later);
+	later.options.domain = &later_domain.options;
+	CHECK_EQ(reap_runtime_create(&later.options, &rt), 0);
+	CHECK_EQ(reap_runtime_workers(rt), 1);
+	CHECK_EQ(reap_runtime_destroy(rt), 0);
 }
+
+#ifdef __linux__
+TEST(runtime, has_a_worker_for_each_processor_by_default)
+{
+	struct reap_runtime_options	options = workers(0);
+	struct reap_runtime		*rt;
+	cpu_set_t			set;
+
+	CHECK_EQ(sched_getaffinity(0, sizeof(set), &set), 0);
+	CHECK_EQ(reap_runtime_create(&options, &rt), 0);
+	CHECK_EQ(reap_runtime_workers(rt), CPU_COUNT(&set));
+	CHECK_EQ(reap_runtime_destroy(rt), 0);
+}
+#endif
 
 static struct reap_context *
 next_of_somebody(struct reap_worker *worker)
@@ -131,6 +158,10 @@ asks_from_within(void *arg)
 	CHECK_EQ(reap_go_with(&options, NULL), 0);
 	CHECK_EQ(reap_go(nothing, NULL, &child), 0);
 	CHECK_EQ(reap_wait(child, 0, NULL), 0);
+	options.flags = 0;
+	CHECK_EQ(reap_group_create(reap_runtime_domain(rt), &options.group), 0);
+	CHECK_EQ(reap_go_with(&options, NULL), 0);
+	CHECK_EQ(reap_group_wait(options.group, 0, NULL), 0);
 	return 42;
 }
 
@@ -140,6 +171,8 @@ TEST(runtime, says_who_may_ask_for_what)
 	struct reap_context	*child;
 
 	CHECK_EQ(reap_go(nothing, NULL, &child), -EPERM);
+	CHECK_EQ(reap_go_with(&(struct reap_context_options){ .size = sizeof(struct reap_context_options), .entry = nothing },
+	    &child), -EPERM);
 	CHECK_EQ(reap_park_at(&parking), -EPERM);
 	CHECK_EQ(reap_park_until(&parking, 0), -EPERM);
 	CHECK_EQ(reap_sleep_until(0), -EPERM);
@@ -409,6 +442,19 @@ TEST(runtime, who_is_idle_comes_to_help)
 	run(4, needs_help, NULL);
 }
 
+/* A program's observers take nothing of the scheduler away. */
+TEST(runtime, schedules_beside_observers_as_well)
+{
+	const struct reap_host		observer = { .on_switch = NULL };
+	struct reap_domain_options	domain = { .size = sizeof(domain), .host = &observer };
+	struct reap_runtime_options	options = workers(2);
+	intptr_t			status = -1;
+
+	options.domain = &domain;
+	CHECK_EQ(reap_run(&options, needs_help, NULL, &status), 0);
+	CHECK_EQ(status, 42);
+}
+
 /* ---- what the workers reap */
 
 static void
@@ -508,6 +554,49 @@ TEST(runtime, reaps_while_it_is_busy)
 	run(1, never_idles, &both);
 }
 
+/* Neither pauses nor idles: its children run while it waits for one of them. */
+static intptr_t
+only_goes(void *arg)
+{
+	struct reap_context_options	options = { .size = sizeof(options), .entry = nothing };
+	struct reap_adopter		*adopter = reap_adopter_default(reap_runtime_domain(reap_runtime_self()));
+	struct reap_context		*child;
+
+	for (int i = 0; i < 1000; i++) {
+		CHECK_EQ(arg != NULL ? reap_go_with(&options, &child) : reap_go(nothing, NULL, &child), 0);
+		CHECK_EQ(reap_detach(reap_context_handle(child)), 0);
+		CHECK_EQ(arg != NULL ? reap_go_with(&options, &child) : reap_go(nothing, NULL, &child), 0);
+		CHECK_EQ(reap_wait(child, 0, NULL), 0);
+		CHECK(reap_adopter_backlog(adopter) <= 64);
+	}
+	return 42;
+}
+
+TEST(runtime, reaps_while_it_makes_more)
+{
+	int with;
+
+	run(1, only_goes, NULL);
+	run(1, only_goes, &with);
+}
+
+TEST(runtime, has_a_reaper_thread_if_it_is_told_so)
+{
+	struct reap_context_options	go = { .size = sizeof(go), .entry = nothing, .flags = REAP_CONTEXT_DETACHED };
+	struct reap_domain_options	domain = { .size = sizeof(domain), .policy = REAP_POLICY_THREAD };
+	struct reap_runtime_options	options = workers(1);
+	struct reap_runtime		*rt;
+
+	options.domain = &domain;
+	options.drain_budget = UINT_MAX;
+	CHECK_EQ(reap_runtime_create(&options, &rt), 0);
+	for (int i = 0; i < 20; i++)
+		CHECK_EQ(reap_runtime_go(rt, &go, NULL), 0);
+	while (stats_of(reap_runtime_domain(rt)).reaped < 20)
+		(void)sched_yield();
+	CHECK_EQ(reap_runtime_destroy(rt), 0);
+}
+
 /* ---- time */
 
 static uint64_t tick;				/* any thread */
@@ -515,7 +604,7 @@ static uint64_t tick;				/* any thread */
 static uint64_t
 injected(void *arg)
 {
-	(void)arg;
+	CHECK(arg == &tick);
 	return REAP_LOAD_RELAXED(&tick);
 }
 
@@ -525,7 +614,7 @@ sleeps_until(void *arg)
 	uint64_t when = (uint64_t)(uintptr_t)arg;
 
 	CHECK_EQ(reap_sleep_until(when), 0);
-	CHECK(injected(NULL) >= when);
+	CHECK(injected(&tick) >= when);
 	the_order->seen[the_order->n++] = (int)when;
 	return 0;
 }
@@ -556,7 +645,7 @@ sets_the_clock(void *arg)
 
 TEST(runtime, sleepers_wake_at_their_time_and_not_before)
 {
-	struct reap_domain_options	domain = { .size = sizeof(domain), .clock = injected };
+	struct reap_domain_options	domain = { .size = sizeof(domain), .clock = injected, .clock_arg = &tick };
 	struct reap_runtime_options	options = workers(1);
 	struct order			order = { .n = 0 };
 	intptr_t			status;
@@ -567,11 +656,62 @@ TEST(runtime, sleepers_wake_at_their_time_and_not_before)
 	CHECK_EQ(status, 42);
 }
 
+static intptr_t
+sets_the_tick(void *arg)
+{
+	REAP_STORE_RELAXED(&tick, (uint64_t)(uintptr_t)arg);
+	return 0;
+}
+
+struct company {
+	unsigned switches;		/* one worker */
+	bool	 over;
+};
+
+static intptr_t
+keeps_company(void *arg)
+{
+	struct company *company = arg;
+
+	while (!company->over) {
+		company->switches++;
+		reap_pause();
+	}
+	return 0;
+}
+
+static intptr_t
+sleeps_in_company(void *arg)
+{
+	struct company		company = { .switches = 0 };
+	struct reap_context	*child;
+
+	(void)arg;
+	for (int i = 0; i < 3; i++)
+		CHECK_EQ(reap_go(keeps_company, &company, &child), 0);
+	CHECK_EQ(reap_sleep_until(0), 0);		/* long over: as a pause */
+	CHECK_EQ(company.switches, 3);
+	for (uint64_t when = 1; when <= 100; when++) {
+		REAP_STORE_RELAXED(&tick, when - 1);
+		CHECK_EQ(reap_park_until(&(struct reap_parking){ 0 }, when - 1), -ETIMEDOUT);
+		company.switches = 0;
+		/* Nobody falls asleep between this look at the clock and that of the worker, which is at most 16 switches later. */
+		CHECK_EQ(reap_go(sets_the_tick, (void *)(uintptr_t)when, &child), 0);
+		CHECK_EQ(reap_sleep_until(when), 0);
+		CHECK(company.switches <= 3 + 16 + 3);	/* and its turn to come */
+		CHECK_EQ(reap_wait(child, 0, NULL), 0);
+	}
+	company.over = true;
+	while (reap_wait_any(0, NULL) == 0)
+		continue;
+	return 42;
+}
+
 /* One worker, by the injected clock. */
 static void
 run_by_the_clock(reap_entry *entry)
 {
-	struct reap_domain_options	domain = { .size = sizeof(domain), .clock = injected };
+	struct reap_domain_options	domain = { .size = sizeof(domain), .clock = injected, .clock_arg = &tick };
 	struct reap_runtime_options	options = workers(1);
 	intptr_t			status;
 
@@ -579,6 +719,11 @@ run_by_the_clock(reap_entry *entry)
 	REAP_STORE_RELAXED(&tick, 0);
 	CHECK_EQ(reap_run(&options, entry, NULL, &status), 0);
 	CHECK_EQ(status, 42);
+}
+
+TEST(runtime, looks_at_its_timers_at_every_sixteenth_switch)
+{
+	run_by_the_clock(sleeps_in_company);
 }
 
 static void
@@ -903,6 +1048,78 @@ TEST(runtime, a_busy_worker_looks_for_events)
 	CHECK_EQ(reap_runtime_destroy(rt), 0);
 }
 
+/* The same without events: what other threads wake is not left out while there is something else to run. */
+TEST(runtime, a_busy_worker_looks_for_what_came_from_outside)
+{
+	struct reap_context_options	go = { .size = sizeof(go), .entry = occupies };
+	struct reap_runtime_options	one = workers(1);
+	struct occupant			occupant = { .go = 1 };
+	struct reap_runtime		*rt;
+	struct reap_handle		names[3];
+
+	CHECK_EQ(reap_runtime_create(&one, &rt), 0);
+	go.arg = &occupant;
+	CHECK_EQ(reap_runtime_go(rt, &go, &names[0]), 0);
+	while (REAP_LOAD_RELAXED(&occupant.place.reap__word) == 0)
+		(void)sched_yield();
+	go.entry = pauses_until_another_runs;
+	CHECK_EQ(reap_runtime_go(rt, &go, &names[1]), 0);
+	CHECK_EQ(reap_runtime_go(rt, &go, &names[2]), 0);
+	while (REAP_LOAD_RELAXED(&occupant.pausing) < 2)
+		(void)sched_yield();
+	reap_unpark(&occupant.place);
+	for (int i = 0; i < 3; i++)
+		CHECK_EQ(reap_join(names[i], 0, NULL), 0);
+	CHECK_EQ(reap_runtime_destroy(rt), 0);
+}
+
+struct abroad {
+	struct reap_parking	place;
+	struct reap_runtime	*home;
+	unsigned		back;		/* any thread */
+};
+
+static intptr_t
+comes_back_home(void *arg)
+{
+	struct abroad *abroad = arg;
+
+	CHECK_EQ(reap_park_at(&abroad->place), 0);
+	CHECK(reap_runtime_self() == abroad->home);
+	REAP_STORE_RELEASE(&abroad->back, 1);
+	return 0;
+}
+
+static intptr_t
+calls_abroad(void *arg)
+{
+	struct abroad *abroad = arg;
+
+	CHECK(reap_runtime_self() != abroad->home);
+	reap_unpark(&abroad->place);
+	while (REAP_LOAD_ACQUIRE(&abroad->back) == 0)
+		reap_pause();
+	return 42;
+}
+
+/* A context is run by its own runtime, whoever wakes it. */
+TEST(runtime, is_woken_from_another_runtime)
+{
+	struct reap_context_options	go = { .size = sizeof(go), .entry = comes_back_home };
+	struct reap_runtime_options	one = workers(1);
+	struct abroad			abroad = { .back = 0 };
+	struct reap_handle		name;
+
+	CHECK_EQ(reap_runtime_create(&one, &abroad.home), 0);
+	go.arg = &abroad;
+	CHECK_EQ(reap_runtime_go(abroad.home, &go, &name), 0);
+	while (REAP_LOAD_RELAXED(&abroad.place.reap__word) == 0)
+		(void)sched_yield();
+	run(1, calls_abroad, &abroad);
+	CHECK_EQ(reap_join(name, 0, NULL), 0);
+	CHECK_EQ(reap_runtime_destroy(abroad.home), 0);
+}
+
 /* The first event's context keeps the worker that slept over the events; the second one is for another worker to see. */
 TEST(runtime, somebody_else_sleeps_over_the_events_then)
 {
@@ -993,4 +1210,86 @@ TEST(runtime, says_what_was_left)
 
 	CHECK_EQ(reap_run(&options, leaves_a_group, &group, &status), -ENOTEMPTY);
 	CHECK_EQ(status, 42);
+}
+
+/* Who is left at the end: some wait for each other, some sleep, some have never run. */
+static unsigned cancelled;		/* by the macros of atomic.h, as is: */
+static unsigned waiting;
+
+static void
+is_cancelled(struct reap_context *context, intptr_t status)
+{
+	(void)context;
+	CHECK_EQ(status, -ECANCELED);
+	(void)REAP_ADD_RELAXED(&cancelled, 1);
+}
+
+static intptr_t
+parks_for_ever(void *arg)
+{
+	struct reap_parking place = { 0 };
+
+	(void)arg;
+	(void)reap_park_at(&place);
+	return 0;
+}
+
+static intptr_t
+waits_for_ever(void *arg)
+{
+	struct reap_context_options	options = { .size = sizeof(options), .entry = parks_for_ever, .off_cpu = is_cancelled };
+	struct reap_context		*child;
+
+	(void)arg;
+	CHECK_EQ(reap_go_with(&options, &child), 0);
+	(void)REAP_ADD_RELAXED(&waiting, 1);
+	(void)reap_wait(child, 0, NULL);
+	return 0;
+}
+
+static void
+make_those_who_stay(struct reap_domain *domain)
+{
+	struct reap_context_options	options = { .size = sizeof(options), .flags = REAP_CONTEXT_DETACHED, .off_cpu = is_cancelled };
+	struct reap_context		*context;
+
+	options.entry = nothing;
+	for (int i = 0; i < 3; i++)
+		CHECK_EQ(reap_context_create(domain, &options, &context), 0);
+}
+
+static intptr_t
+leaves_them(void *arg)
+{
+	struct reap_context_options	options = { .size = sizeof(options), .flags = REAP_CONTEXT_DETACHED, .off_cpu = is_cancelled };
+
+	(void)arg;
+	options.entry = waits_for_ever;
+	for (int i = 0; i < 3; i++)
+		CHECK_EQ(reap_go_with(&options, NULL), 0);
+	make_those_who_stay(reap_runtime_domain(reap_runtime_self()));
+	while (REAP_LOAD_RELAXED(&waiting) < 3)
+		reap_pause();
+	return 42;
+}
+
+TEST(runtime, destroys_who_is_left)
+{
+	struct reap_context_options	options = { .size = sizeof(options), .entry = waits_for_ever,
+		.flags = REAP_CONTEXT_DETACHED, .off_cpu = is_cancelled };
+	struct reap_runtime_options	one = workers(1);
+	struct reap_runtime		*rt;
+
+	cancelled = waiting = 0;
+	run(1, leaves_them, NULL);
+	CHECK_EQ(cancelled, 9);
+	cancelled = waiting = 0;
+	CHECK_EQ(reap_runtime_create(&one, &rt), 0);
+	for (int i = 0; i < 3; i++)
+		CHECK_EQ(reap_runtime_go(rt, &options, NULL), 0);
+	make_those_who_stay(reap_runtime_domain(rt));
+	while (REAP_LOAD_RELAXED(&waiting) < 3)
+		(void)sched_yield();
+	CHECK_EQ(reap_runtime_destroy(rt), 0);
+	CHECK_EQ(cancelled, 9);
 }

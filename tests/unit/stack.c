@@ -19,12 +19,16 @@ TEST(stack, minimum_holds_a_signal_frame)
 	CHECK(reap_stack_minimum() > reap__os_signal_frame());
 }
 
+static int	test_alloc(void *cookie, size_t size, void **base);
+static void	test_free(void *cookie, void *base, size_t size);
+
 TEST(stack, options_are_checked)
 {
-	const struct reap_stack_ops half = { .alloc = NULL, .free = NULL };
+	const struct reap_stack_ops none = { .alloc = NULL }, gives = { .alloc = test_alloc }, takes = { .free = test_free };
 	struct reap_stack_options o[] = {
 		{ .size = reap_stack_minimum() - 1 }, { .size = SIZE_MAX }, { .guard = SIZE_MAX - 1 }, { .cache = 1 },
-		{ .flags = 0x8 }, { .ops = &half }, { .size = SIZE_MAX / 2, .guard = SIZE_MAX / 2 }
+		{ .cache = (unsigned)INT32_MAX + 1 },
+		{ .flags = 0x8 }, { .ops = &none }, { .ops = &gives }, { .ops = &takes }, { .size = SIZE_MAX / 2, .guard = SIZE_MAX / 2 }
 	};
 	struct reap__depot d;
 	size_t i;
@@ -194,6 +198,55 @@ TEST(stack, landing_alone_keeps_the_cache_bounded)
 	CHECK(pool_counts(&p).depot <= 16);
 	for (i = 0; i < 9; i++)
 		reap__stack_put(&p.depot, &p.cache, s[i]);
+	pool_fini(&p);
+}
+
+TEST(stack, landings_are_made_up_for_step_by_step)
+{
+	enum { N = 1000, STEP = 128 };
+	const struct reap_stack_options o = { .cache = 8, .depot = 16 };
+	static struct reap__stack *s[N];
+	struct pool p;
+	uint64_t before = 0, now;
+	int i;
+
+	pool_init(&p, &o);
+	for (i = 0; i < N; i++)
+		s[i] = pool_get(&p, 0);
+	for (i = 0; i < N; i++)
+		reap__stack_shelve(&p.cache, s[i]);
+	CHECK_EQ(p.depot.returned, 0);
+	while (reap__stack_unsettled(&p.depot)) {
+		reap__stack_settle(&p.depot);
+		now = p.depot.returned / p.depot.classes[0].size;
+		CHECK(now > before && now - before < STEP + p.depot.batch);
+		before = now;
+	}
+	CHECK(p.depot.warm <= p.depot.cap);
+	CHECK_EQ(before + pool_counts(&p).depot + pool_counts(&p).cached, N);
+	pool_fini(&p);
+}
+
+TEST(stack, a_worker_that_goes_leaves_no_more_than_the_cap)
+{
+	enum { N = 64 };
+	const struct reap_stack_options o = { .cache = 32, .depot = 4 };
+	struct reap__stack_cache cache;
+	struct reap__stack *s[N];
+	struct pool p;
+	int i, n;
+
+	pool_init(&p, &o);
+	for (n = N / 4; n <= N; n *= 4) {		/* what the cache holds; and what it has passed on besides */
+		reap__stack_cache_init(&cache, &p.depot);
+		for (i = 0; i < n; i++)
+			CHECK_EQ(reap__stack_get(&p.depot, &cache, 0, NULL, &s[i]), 0);
+		for (i = 0; i < n; i++)
+			reap__stack_shelve(&cache, s[i]);
+		CHECK((p.depot.incoming != NULL) == (n == N));
+		reap__stack_cache_fini(&cache);
+		CHECK(p.depot.incoming == NULL && p.depot.warm <= p.depot.cap);
+	}
 	pool_fini(&p);
 }
 
@@ -372,6 +425,63 @@ TEST(stack, never_decays_if_told_so)
 	pool_fini(&p);
 }
 
+/* More than a batch, so that both of them change places; and it is the longest unused that go. */
+TEST(stack, what_the_cache_needs_of_both_batches_stays)
+{
+	enum { N = 16, NEEDED = 9 };
+	const struct reap_stack_options o = { .decay_ns = SECOND, .cache = N };
+	struct reap__stack *s[N];
+	struct pool p;
+	uint64_t now = 0;
+	int i, round;
+
+	pool_init_clock(&p, &o, read_clock, &now);
+	for (i = 0; i < N; i++)
+		s[i] = pool_get(&p, 0);
+	for (i = 0; i < N; i++)
+		reap__stack_put(&p.depot, &p.cache, s[i]);
+	for (round = 0; round < 4; round++) {
+		now += SECOND;
+		CHECK_EQ(reap__stack_trim_aged(&p.depot, &p.cache), now + SECOND);
+		CHECK_EQ(pool_counts(&p).cached, round == 0 ? N : NEEDED);
+		for (i = 0; i < NEEDED; i++) {
+			struct reap__stack *newest = s[NEEDED - 1];
+
+			s[i] = pool_get(&p, 0);
+			CHECK(round == 0 || i > 0 || s[i] == newest);
+		}
+		for (i = 0; i < NEEDED; i++)
+			reap__stack_put(&p.depot, &p.cache, s[i]);
+	}
+	pool_fini(&p);
+}
+
+TEST(stack, what_came_after_a_trim_is_not_old)
+{
+	enum { N = 6 };
+	const struct reap_stack_options o = { .decay_ns = SECOND };
+	struct reap__stack *s[2 * N];
+	struct pool p;
+	uint64_t now = 0;
+	int i;
+
+	pool_init_clock(&p, &o, read_clock, &now);
+	for (i = 0; i < 2 * N; i++)
+		s[i] = pool_get(&p, 0);
+	for (i = 0; i < N; i++)
+		reap__stack_put(&p.depot, &p.cache, s[i]);
+	now += SECOND;
+	reap__stack_trim_aged(&p.depot, &p.cache);
+	reap__stack_trim(&p.depot, &p.cache);
+	CHECK_EQ(pool_counts(&p).cached, 0);
+	for (i = N; i < 2 * N; i++)
+		reap__stack_put(&p.depot, &p.cache, s[i]);
+	now += SECOND;
+	reap__stack_trim_aged(&p.depot, &p.cache);
+	CHECK_EQ(pool_counts(&p).cached, N);
+	pool_fini(&p);
+}
+
 TEST(stack, trim_reaches_the_caches_of_others)
 {
 	struct pool p;
@@ -419,6 +529,94 @@ TEST(stack, other_sizes_are_kept_too)
 	pool_fini(&p);
 }
 
+TEST(stack, one_cap_is_for_all_sizes)
+{
+	enum { CAP = 16, N = 32 };
+	const struct reap_stack_options o = { .cache = 2, .depot = CAP };
+	struct reap__stack *s[N], *large;
+	const struct reap__stack *batch;
+	struct pool p;
+	int i;
+
+	pool_init(&p, &o);
+	for (i = 0; i < N; i++)
+		s[i] = pool_get(&p, 0);
+	for (i = 0; i < CAP; i++)
+		reap__stack_put(&p.depot, NULL, s[i]);
+	CHECK_EQ(pool_counts(&p).depot, CAP);		/* full, and no more than that */
+	for (batch = p.depot.classes[0].warm; batch != NULL; batch = batch->batch)
+		CHECK(batch->count <= p.depot.batch);
+	reap__stack_trim(&p.depot, &p.cache);
+
+	large = pool_get(&p, 512 << 10);
+	reap__stack_put(&p.depot, &p.cache, large);
+	CHECK_EQ(p.depot.warm, large->hi - large->lo);
+	CHECK(pool_get(&p, 512 << 10) == large);
+	CHECK_EQ(p.depot.warm, 0);
+	/* Landings, which do not look at the cap; whoever puts another size does. */
+	for (i = CAP - 2; i >= 0; i--)
+		s[i] = pool_get(&p, 0);
+	for (i = 0; i < N; i++)
+		if (i != CAP - 1)
+			reap__stack_shelve(&p.cache, s[i]);
+	CHECK(p.depot.warm == 0 && p.depot.incoming != NULL);
+	reap__stack_put(&p.depot, &p.cache, large);
+	CHECK(p.depot.warm <= p.depot.cap && p.depot.incoming == NULL);
+	reap__stack_trim(&p.depot, &p.cache);
+	CHECK_EQ(pool_counts(&p).mapped, 0);
+	pool_fini(&p);
+}
+
+TEST(stack, slabs_are_bounded_in_bytes)
+{
+	static const size_t sizes[] = { 2 << 20, 8 << 20, 32 << 20 };
+	struct pool p;
+	size_t i;
+
+	pool_init(&p, NULL);
+	for (i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+		struct reap__stack *s = pool_get(&p, sizes[i]);
+
+		CHECK(pool_counts(&p).mapped * (size_t)(s->hi - s->lo) <= 64 << 20);
+		reap__stack_put(&p.depot, &p.cache, s);
+		reap__stack_trim(&p.depot, &p.cache);
+		CHECK_EQ(pool_counts(&p).mapped, 0);
+	}
+	pool_fini(&p);
+}
+
+TEST(stack, a_header_that_is_used_again_remembers_nothing)
+{
+	enum { N = 16 + 16 + 32 + 64 };			/* in four slabs; the records of the last one need two pages */
+	const struct reap_stack_options o = { .flags = REAP_STACK_NO_GUARD_INSTALL };
+	struct reap__stack *s[N], *last;
+	const struct reap__slab *slab, *like;
+	struct pool p;
+	int i, round;
+
+	pool_init(&p, &o);
+	for (i = 0; i < N; i++)
+		s[i] = pool_get(&p, 0);
+	CHECK_EQ(pool_counts(&p).slabs, 4);
+	slab = s[0]->slab;
+	like = s[16]->slab;
+	last = s[N - 1];
+	for (i = 0; i < N; i++)
+		reap__stack_put(&p.depot, &p.cache, s[i]);
+	CHECK_EQ(reap__stack_trim(&p.depot, &p.cache), N * p.depot.classes[0].size);
+	CHECK_EQ(pool_counts(&p).maps, 0);
+	CHECK(reap__os_page() > 4096 || last->hi == NULL);	/* given back */
+	for (round = 0; round < 2; round++) {
+		s[0] = pool_get(&p, 0);
+		CHECK(s[0]->slab == slab || s[0]->slab == like);
+		CHECK_EQ(pool_counts(&p).maps, 2);
+		reap__stack_put(&p.depot, &p.cache, s[0]);
+		CHECK_EQ(reap__stack_trim(&p.depot, &p.cache), p.depot.classes[0].size);
+		CHECK_EQ(pool_counts(&p).maps, 0);
+	}
+	pool_fini(&p);
+}
+
 TEST(stack, lookup_knows_inside_guard_and_outside)
 {
 	struct pool p;
@@ -439,6 +637,11 @@ TEST(stack, lookup_knows_inside_guard_and_outside)
 	CHECK_EQ(reap__stack_lookup(&p.depot, &here, &info), -ENOENT);
 	CHECK_EQ(reap__stack_lookup(&p.depot, NULL, &info), -ENOENT);
 	reap__stack_put(&p.depot, &p.cache, s);
+	CHECK_EQ(reap__stack_lookup(&p.depot, s->lo, &info), 0);
+	CHECK(info.context == NULL);
+	CHECK(pool_get(&p, 0) == s);
+	REAP_STORE_RELAXED(&s->owner, who);	/* no order: one thread */
+	reap__stack_put(&p.depot, NULL, s);	/* past the cache */
 	CHECK_EQ(reap__stack_lookup(&p.depot, s->lo, &info), 0);
 	CHECK(info.context == NULL);
 	reap__stack_trim(&p.depot, &p.cache);
@@ -526,6 +729,23 @@ TEST(stack, ops_get_back_what_they_gave_once)
 	CHECK_EQ(reap__stack_get(&p.depot, &p.cache, 0, NULL, &s), -EMFILE);
 	CHECK_EQ(reap__stack_get(&p.depot, &p.cache, 100, NULL, &s), -EINVAL);
 	CHECK_EQ(pool_counts(&p).mapped, 0);
+	pool_fini(&p);
+}
+
+TEST(stack, ops_are_asked_though_the_cache_is_warm)
+{
+	struct allocator of_context = { 0 };
+	const struct reap_stack_ops ops = { test_alloc, test_free, &of_context };
+	struct reap__stack *s;
+	struct pool p;
+
+	pool_init(&p, NULL);
+	reap__stack_put(&p.depot, &p.cache, pool_get(&p, 0));
+	CHECK_EQ(reap__stack_get(&p.depot, &p.cache, 0, &ops, &s), 0);
+	CHECK(of_context.allocs == 1 && of_context.size == REAP_STACK_SIZE_DEFAULT);
+	reap__stack_put(&p.depot, &p.cache, s);
+	CHECK_EQ(of_context.frees, 1);
+	CHECK_EQ(pool_counts(&p).cached, 1);
 	pool_fini(&p);
 }
 

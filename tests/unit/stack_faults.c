@@ -145,7 +145,7 @@ TEST(stack_faults, budget_of_mappings_is_kept)
 	before = mappings();
 	for (i = 0; i < 50; i++)
 		s[i] = pool_get(&p, 0);
-	CHECK_EQ(pool_counts(&p).maps, 100);
+	CHECK(pool_counts(&p).maps == 100 && pool_counts(&p).max_maps == 100);
 	slabs = pool_counts(&p).slabs;
 	CHECK(!numbers_are_ours() || mappings() - before <= 100 + 2 * slabs);
 	CHECK_EQ(reap__stack_get(&p.depot, &p.cache, 0, NULL, &more), -ENOMEM);
@@ -293,8 +293,10 @@ TEST(stack_faults, refused_unmap_keeps_the_addresses)
 	pool_fini(&p);
 }
 
-TEST(stack_faults, no_addresses_give_enomem)
+static void
+no_addresses_give_enomem(unsigned flags)
 {
+	const struct reap_stack_options o = { .flags = flags };
 	struct rlimit limit;
 	struct pool p;
 	struct reap__stack *s[64], *more = NULL;
@@ -302,7 +304,7 @@ TEST(stack_faults, no_addresses_give_enomem)
 
 	if (!numbers_are_ours())
 		SKIP("a sanitizer or an emulator needs addresses of its own");
-	pool_init(&p, NULL);
+	pool_init(&p, &o);
 	s[0] = pool_get(&p, 0);
 	CHECK_EQ(getrlimit(RLIMIT_AS, &limit), 0);
 	limit.rlim_cur = 0;
@@ -320,6 +322,17 @@ TEST(stack_faults, no_addresses_give_enomem)
 	for (i = 0; i < n; i++)
 		reap__stack_put(&p.depot, &p.cache, s[i]);
 	pool_fini(&p);
+}
+
+TEST(stack_faults, no_addresses_give_enomem_by_marker)
+{
+	no_addresses_give_enomem(0);
+}
+
+/* It is no guard that there is no mapping for. */
+TEST(stack_faults, no_addresses_give_enomem_by_protection)
+{
+	no_addresses_give_enomem(REAP_STACK_NO_GUARD_INSTALL);
 }
 
 static void

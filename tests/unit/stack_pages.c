@@ -11,7 +11,11 @@
 #include "stack_pool.h"
 #include "test.h"
 
-static bool refuses;			/* madvise(MADV_DONTNEED) and its sister */
+#define GUARD_INSTALL	102		/* MADV_GUARD_INSTALL, which is newer than some headers */
+
+static bool	refuses;		/* madvise(MADV_DONTNEED) and its sister */
+static int	guard_error;		/* of MADV_GUARD_INSTALL */
+static unsigned	decommits;
 
 int	__real_madvise(void *base, size_t size, int advice);
 int	__wrap_madvise(void *base, size_t size, int advice);
@@ -23,6 +27,11 @@ __wrap_madvise(void *base, size_t size, int advice)
 		errno = ENOMEM;
 		return -1;
 	}
+	if (advice == GUARD_INSTALL && guard_error != 0) {
+		errno = guard_error;
+		return -1;
+	}
+	decommits += advice == MADV_DONTNEED;
 	return __real_madvise(base, size, advice);
 }
 
@@ -93,5 +102,56 @@ TEST(stack_pages, that_could_not_be_given_back_are_not_taken_from_their_next_use
 		CHECK_EQ(s[i]->top[-1], i + 1);
 	for (int i = 1; i < N; i += 2)
 		reap__stack_put(&p.depot, &p.cache, s[i]);
+	pool_fini(&p);
+}
+
+/* A few clean ones between two that are not are crossed, which is cheaper than a system call more; used ones never. */
+TEST(stack_pages, are_given_back_with_their_neighbours)
+{
+	enum { N = 16, FAR = 8 };		/* FAR: as in slab.c */
+	const struct reap_stack_options	o = { .cache = 2 * N };
+	struct reap__stack		*s[N];
+	struct pool			 p;
+
+	pool_init(&p, &o);
+	for (int i = 0; i < N; i++)
+		s[i] = pool_get(&p, 0);
+	for (int between = FAR - 1; between <= FAR + 1; between++) {
+		for (int i = 1; i <= between; i++)
+			reap__stack_put(&p.depot, &p.cache, s[i]);
+		reap__stack_trim(&p.depot, &p.cache);
+		reap__stack_put(&p.depot, &p.cache, s[0]);
+		reap__stack_put(&p.depot, &p.cache, s[between + 1]);
+		decommits = 0;
+		CHECK_EQ(reap__stack_trim(&p.depot, &p.cache), 2 * p.depot.classes[0].size);
+		CHECK_EQ(decommits, between > FAR ? 2 : 1);
+		for (int i = 0; i <= between + 1; i++)
+			s[i] = pool_get(&p, 0);
+	}
+	for (int i = 0; i < N; i++)
+		reap__stack_put(&p.depot, &p.cache, s[i]);
+	pool_fini(&p);
+}
+
+/* Where markers are impossible, as in locked memory, they are not tried again; a want of memory is no such thing. */
+TEST(stack_pages, without_a_marker_are_protected_only_if_they_cannot_have_one)
+{
+	struct reap__stack	*s;
+	struct pool		 p;
+
+	if (!reap__os_marker_works())
+		SKIP("no MADV_GUARD_INSTALL here");
+	pool_init(&p, NULL);
+	guard_error = ENOMEM;
+	CHECK_EQ(reap__stack_get(&p.depot, &p.cache, 0, NULL, &s), -ENOMEM);
+	CHECK(pool_counts(&p).enomem_memory == 1 && pool_counts(&p).enomem_maps == 0);
+	CHECK(pool_counts(&p).slabs == 0 && pool_counts(&p).maps == 0);
+	CHECK_EQ(p.depot.method, REAP__OS_MARKER);
+	guard_error = EINVAL;
+	s = pool_get(&p, 0);
+	CHECK_EQ(p.depot.method, REAP__OS_PROTECTION);
+	CHECK_EQ(pool_counts(&p).maps, 2);
+	guard_error = 0;
+	reap__stack_put(&p.depot, &p.cache, s);
 	pool_fini(&p);
 }

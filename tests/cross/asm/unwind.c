@@ -7,7 +7,8 @@
  * Wherever it stops inside reap_md_swap(), reap_md_jump(), the bottom frame or at the first instruction of an entry
  * function, the handler unwinds, and the stack that sp is on says what must come out: which functions, in which order, up to
  * the bottom and not beyond; with which sp and which sentinels in the callee-saved registers of the function that called the
- * switch.  And floating-point control is never written with what it holds already.
+ * switch.  And floating-point control is never written with what it holds already, no context is left by what the processor takes
+ * for a return, and the return address of an entry function lies behind its call.
  */
 #include <elf.h>
 #include <fcntl.h>
@@ -39,6 +40,11 @@ typedef uint32_t parcel;			/* what instructions are made of */
 #define SP(uc)		((uc)->uc_mcontext.sp)
 #define SETS_CONTROL(first, at)	(((first) & ~0x1fu) == 0xd51b4400u)			/* msr fpcr, x<n> */
 #define CONTROL(uc, first)	((uc)->uc_mcontext.regs[(first) & 0x1f])
+#ifdef __ARM_FEATURE_BTI_DEFAULT
+#define IS_RETURN(p)	0			/* where landing pads are enforced, it has to be one */
+#else
+#define IS_RETURN(p)	((*(p) & 0xfffffc1fu) == 0xd65f0000u)		/* ret x<n> */
+#endif
 #else
 typedef uint16_t parcel;
 #define BREAKPOINT	0x9002u			/* c.ebreak */
@@ -48,6 +54,7 @@ typedef uint16_t parcel;
 #define SP(uc)		((uc)->uc_mcontext.__gregs[REG_SP])
 #define SETS_CONTROL(first, at)	((first) == 0x1073 && (at)[1] == 0x0023)		/* fsrm t1 */
 #define CONTROL(uc, first)	((uc)->uc_mcontext.__gregs[6])
+#define IS_RETURN(p)	(*(p) == 0x8082 || *(p) == 0x8282)		/* c.jr ra, c.jr t0 */
 #endif
 
 static _Alignas(64) char stack[2][STACK_SIZE + 64];
@@ -185,6 +192,8 @@ examine(uintptr_t pc, uintptr_t at)
 		fail(&t, pc, which, "the stack does not end at the top");
 	if (which < 2 && n > 1 && t.cfa[n - 1] != (uintptr_t)stack[which] + STACK_SIZE)
 		fail(&t, pc, which, "the bottom frame is not at the top of the stack");
+	if (pc == (uintptr_t)entry && t.ip[1] <= (uintptr_t)reap__md_start)
+		fail(&t, pc, which, "an entry that returned would be entered again");
 	if (caller >= 0) {
 		if (t.cfa[caller] != on[which].s.sp)
 			fail(&t, pc, which, "wrong sp in the caller");
@@ -222,7 +231,8 @@ stopped(int sig, siginfo_t *info, void *arg)
 	examine(pc, SP(uc));
 	if (SETS_CONTROL(lifted->instruction, lifted->at)) {
 		control_writes++;
-		if (CONTROL(uc, lifted->instruction) == control_read())
+		/* Its upper half is stored and loaded, too: it has to be the register's, which is 0. */
+		if ((uint32_t)CONTROL(uc, lifted->instruction) == (uint32_t)control_read())
 			fail(&(struct trace){ 0 }, pc, 2, "control is written though it does not differ");
 	}
 	lifted->stops++;
@@ -286,8 +296,10 @@ plant(void)
 		parcel *p = (parcel *)code[c].start, *end = p + code[c].size / sizeof(parcel);
 
 		for (; p < end; p += PARCELS(p))
-			if (!IS_TRAP(p))
+			if (!IS_TRAP(p)) {
+				CHECK(!IS_RETURN(p));	/* it would be predicted to go where the last call came from */
 				watch(p);
+			}
 	}
 	watch((parcel *)(uintptr_t)entry);
 	for (unsigned i = 0; i < sites; i++) {
