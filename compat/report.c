@@ -4,6 +4,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdbool.h>
@@ -28,7 +29,10 @@ static const char *const names[REAP__COMPAT_COUNTS] = {
 
 static const char	*who_keeps;	/* by compare-and-swap, once */
 static bool		 never_keep;	/* by the constructor */
-static const char	*report;	/* by the constructor: a path, or `1' */
+
+/* By the constructor.  Copies: programs that set their title write over their arguments and their environment. */
+static char	report[PATH_MAX];	/* a path, `1', or empty */
+static char	program[64];		/* its name */
 
 void
 reap__compat_keep_masks(const char *why)
@@ -60,15 +64,16 @@ refuse(const char *variable, const char *value, const char *choices)
 static void __attribute__((constructor))
 begin(void)
 {
-	const char *sigmask = secure_getenv("REAP_COMPAT_SIGMASK");
+	const char *sigmask = secure_getenv("REAP_COMPAT_SIGMASK"), *to = secure_getenv("REAP_COMPAT_REPORT");
 	sigset_t set;
 	uint32_t mode = 0;
 
-	report = secure_getenv("REAP_COMPAT_REPORT");
-	if (report != NULL && (*report == '\0' || strcmp(report, "0") == 0))
-		report = NULL;
-	if (report != NULL && *report != '/' && strcmp(report, "1") != 0)
-		refuse("REAP_COMPAT_REPORT", report, "1, for the standard error, or the absolute path of a file to append to");
+	if (to == NULL || strcmp(to, "0") == 0)
+		to = "";
+	if (*to != '\0' && ((*to != '/' && strcmp(to, "1") != 0) || strlen(to) >= sizeof(report)))
+		refuse("REAP_COMPAT_REPORT", to, "1, for the standard error, or the absolute path of a file to append to");
+	strcpy(report, to);
+	(void)snprintf(program, sizeof(program), "%s", program_invocation_short_name);
 	if (sigmask == NULL || strcmp(sigmask, "auto") == 0)
 		;
 	else if (strcmp(sigmask, "keep") == 0)
@@ -78,7 +83,7 @@ begin(void)
 		__atomic_store_n(&never_keep, true, __ATOMIC_RELAXED);
 	} else
 		refuse("REAP_COMPAT_SIGMASK", sigmask, "auto, keep or skip");
-	if (report != NULL) {
+	if (*report != '\0') {
 		mode |= REAP__COMPAT_COUNT;
 		(void)pthread_atfork(NULL, NULL, forked);
 	}
@@ -101,9 +106,9 @@ end(void)
 	size_t n;
 	int fd = STDERR_FILENO;
 
-	if (report == NULL)
+	if (*report == '\0')
 		return;
-	n = (size_t)snprintf(line, sizeof(line), "libreap-compat: %s[%ld]:", program_invocation_short_name, (long)getpid());
+	n = (size_t)snprintf(line, sizeof(line), "libreap-compat: %s[%ld]:", program, (long)getpid());
 	for (int i = 0; i < REAP__COMPAT_COUNTS && n < sizeof(line); i++)
 		n += (size_t)snprintf(line + n, sizeof(line) - n, " %s %llu%s", names[i],
 		    (unsigned long long)__atomic_load_n(&reap__compat_count[i], __ATOMIC_RELAXED),

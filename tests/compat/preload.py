@@ -37,6 +37,20 @@ int main(int argc, char **argv)
 }
 '''
 
+# As setproctitle() does it: the title over the arguments, and on over the environment.
+TITLED = '''
+#include <string.h>
+extern char **environ;
+int main(int argc, char **argv)
+{
+	for (int i = 0; i < argc; i++)
+		memset(argv[i], 't', strlen(argv[i]));
+	for (char **e = environ; *e != NULL; e++)
+		memset(*e, 't', strlen(*e));
+	return 0;
+}
+'''
+
 
 def run(command, **env):
     base = {k: v for k, v in os.environ.items() if not k.startswith('REAP_COMPAT') and k != 'LD_PRELOAD'}
@@ -107,9 +121,17 @@ def main():
                sum('signal masks kept since sigprocmask' in s for s in lines) == 1, lines))
     quiet = run([args.stock, 'auto'], LD_PRELOAD=compat)
     cases.add('it says nothing unless asked', (quiet[0] == 0 and quiet[2] == '', quiet))
-    for variable, value in (('REAP_COMPAT_SIGMASK', 'perhaps'), ('REAP_COMPAT_REPORT', 'yes')):
+    titled = work / 'titled'
+    subprocess.run(shlex.split(args.cc) + ['-x', 'c', '-', '-o', str(titled)], input=TITLED, text=True, check=True)
+    report.unlink(missing_ok=True)
+    status = run([str(titled)], LD_PRELOAD=compat, REAP_COMPAT_REPORT=str(report))
+    said = report.read_text() if report.exists() else ''
+    cases.add('a program that writes over its environment is reported where that was asked for, by its name',
+              (status == (0, '', ''), status), (re.match(r'libreap-compat: titled\[\d+\]: ', said), said))
+    for variable, value in (('REAP_COMPAT_SIGMASK', 'perhaps'), ('REAP_COMPAT_REPORT', 'yes'),
+                            ('REAP_COMPAT_REPORT', '/' + 4095 * 'y')):
         status = run([args.stock, 'auto'], LD_PRELOAD=compat, **{variable: value})
-        cases.add('%s=%s is refused, with the choices' % (variable, value), (status[0] == BAD, status),
+        cases.add('%s=%.8s is refused, with the choices' % (variable, value), (status[0] == BAD, status),
                   ('%s=%s: it can be' % (variable, value) in status[2], status))
 
     # False versions.
