@@ -1737,10 +1737,11 @@ TEST(moments, who_is_no_member_may_wait)
 		(void)host_create((struct reap_context_options){ .entry = host_gated, .arg = &gate, .group = group });
 		(void)host_create((struct reap_context_options){ .entry = host_return, .group = group });
 		host_run();
+		if (i == 1)
+			(void)host_spawn(waits_for_the_group, NULL);	/* on the stack of the one that has ended */
+		host_run();
 		(void)host_create((struct reap_context_options){ .entry = i == 0 ? waits_for_the_group : host_return,
 		    .group = another });
-		if (i == 1)
-			(void)host_spawn(waits_for_the_group, NULL);
 		host_run();
 		gate_open(&gate);
 		host_run();
