@@ -27,10 +27,14 @@ static intptr_t
 waits_to_drain(void *arg)
 {
 	/* A parent may sleep on its own inbox more cheaply: this is another one. */
-	if (arg != NULL)
-		(void)host_spawn(host_return, NULL);
+	if (arg != NULL) {
+		(void)host_spawn(host_gated, arg);
+		host_yield();
+	}
 	interrupts = true;
 	wait_said = reap_adopter_wait(adopter);
+	if (arg != NULL)
+		gate_open(arg);
 	CHECK_EQ(reap_wait_any(0, NULL), arg != NULL ? 0 : -ECHILD);
 	return 0;
 }
@@ -38,6 +42,7 @@ waits_to_drain(void *arg)
 TEST(moments, a_drain_does_not_swallow_an_interrupt)
 {
 	struct reap_host	callbacks = host_alone;
+	struct gate		gate = GATE_INIT;
 	struct reap_context	*context;
 	struct host		h;
 
@@ -46,7 +51,7 @@ TEST(moments, a_drain_does_not_swallow_an_interrupt)
 		host_open(&h, (struct reap_domain_options){ .host = &callbacks });
 		adopter = reap_adopter_default(h.domain);
 		wait_said = 1;
-		context = host_spawn(waits_to_drain, parent ? &h : NULL);
+		context = host_spawn(waits_to_drain, parent ? &gate : NULL);
 		host_run();
 		CHECK_EQ(wait_said, -ECANCELED);
 		CHECK_EQ(reap_wait(context, 0, NULL), 0);
@@ -569,6 +574,15 @@ TEST(moments, no_generation_is_given_twice)
 		if (i % (BLOCK - 1) == 0)
 			one_by_a_stranger(h.domain);
 	}
+	for (int i = 0; i < BLOCK + 2; i++) {
+		struct reap_context *owned;
+
+		CHECK_EQ(reap_spawn_owned(h.worker, host_return, NULL, &owned), 0);
+		note_generation((struct reap_handle){ (uintptr_t)owned, REAP__CLAIM_GENERATION(owned->claim) });
+		CHECK_EQ(reap_resume(owned, 0, NULL), REAP_ENDED);
+		if (i % (BLOCK - 1) == 0)
+			one_by_a_stranger(h.domain);
+	}
 	one_by_a_stranger(h.domain);
 	host_close(&h);
 }
@@ -665,13 +679,24 @@ TEST(moments, who_is_owned_by_a_stranger_runs_anywhere)
 static intptr_t
 has_children_of_an_adopter(void *arg)
 {
-	uint32_t refs;
+	struct reap_context	*self, *child;
+	uint32_t		 refs;
 
 	CHECK_EQ(reap_adopter_assume(arg), 0);
 	refs = ((struct reap_adopter *)arg)->refs;
 	for (int i = 0; i < 3; i++)
 		CHECK_EQ(reap_wait(host_spawn(host_return, NULL), 0, NULL), 0);
+	for (int i = 0; i < 3; i++) {
+		CHECK_EQ(reap_spawn_owned(reap_worker_self(), host_return, NULL, &child), 0);
+		CHECK(child->adopter == arg);		/* and so of its children */
+		CHECK_EQ(reap_resume(child, 0, NULL), REAP_ENDED);
+	}
 	CHECK_EQ(((struct reap_adopter *)arg)->refs, refs);
+	self = reap_worker_current(reap_worker_self());
+	CHECK_EQ(reap_adopter_assume(reap_adopter_default(reap_context_domain(self))), 0);
+	CHECK_EQ(((struct reap_adopter *)arg)->refs, refs - 1);
+	CHECK(self->adopter == NULL);
+	CHECK_EQ(reap_adopter_assume(arg), 0);
 	return 0;
 }
 
@@ -1360,6 +1385,7 @@ has_two_seen_to_run(void *arg)
 	for (int i = 0; i < 10; i++) {
 		for (int k = 0; k < 2; k++)
 			child[k] = host_spawn(is_seen_to_run, arg);
+		host_yield();
 		for (int k = 0; k < 2; k++)
 			CHECK_EQ(reap_wait(child[k], 0, NULL), 0);
 	}
@@ -1495,6 +1521,16 @@ TEST(moments, descriptors_are_counted_where_they_lie)
 
 /* ---- what a descriptor or a stack remembers is not the next one's */
 
+static unsigned off;
+
+static void
+counts_off(struct reap_context *context, intptr_t status)
+{
+	(void)context;
+	(void)status;
+	off++;
+}
+
 static intptr_t
 leaves_a_named_one(void *arg)
 {
@@ -1523,13 +1559,12 @@ TEST(moments, what_the_last_one_had_is_not_the_next_ones)
 
 	callbacks.shares = true;
 	host_open(&h, (struct reap_domain_options){ .host = &callbacks, .policy = REAP_POLICY_SUCCESSOR });
-	child = host_create((struct reap_context_options){ .entry = host_return, .off_cpu = takes_the_name });
+	child = host_create((struct reap_context_options){ .entry = host_return, .off_cpu = counts_off });
 	CHECK_EQ(reap_wait(child, 0, NULL), 0);
-	last_name.generation = 0;
 	CHECK(host_spawn(host_return, NULL) == child);
 	(void)reap_context_handle(child);
 	CHECK_EQ(reap_wait(child, 0, NULL), 0);
-	CHECK_EQ(last_name.generation, 0);		/* its off_cpu() was not called for this one */
+	CHECK_EQ(off, 1);			/* its off_cpu() was not called for this one */
 	/* How many shared children the last one on that stack had. */
 	CHECK_EQ(reap_wait(host_spawn(leaves_a_named_one, &gate), 0, NULL), 0);
 	CHECK_EQ(reap_wait(host_spawn(collects_a_named_one, NULL), 0, NULL), 0);
@@ -1561,4 +1596,158 @@ TEST(moments, credits_do_not_pile_up)
 		CHECK_EQ(h.worker->credits + h.domain->credits, sizes[i].limit);
 		host_close(&h);
 	}
+}
+
+/* ---- an adopter ends: who sleeps at its heir is told, and the heir is named no more */
+
+static unsigned inherited;
+
+static intptr_t
+drains_what_is_inherited(void *arg)
+{
+	while (reap_adopter_wait(arg) == 0)
+		inherited += (unsigned)reap_adopter_drain(arg, 10);
+	return 0;
+}
+
+TEST(moments, an_heir_that_sleeps_is_told)
+{
+	static const enum reap_policy policies[] = { REAP_POLICY_SUCCESSOR, REAP_POLICY_ADOPTER };
+
+	for (size_t p = 0; p < sizeof(policies) / sizeof(policies[0]); p++) {
+		struct gate		gate = GATE_INIT;
+		struct reap_adopter	*elder, *younger;
+		struct reap_context	*drainer, *child[2];
+		struct host		h;
+
+		host_open(&h, (struct reap_domain_options){ .policy = policies[p] });
+		CHECK_EQ(reap_adopter_create(h.domain, NULL, &elder), 0);
+		CHECK_EQ(reap_adopter_create(h.domain, elder, &younger), 0);
+		drainer = host_create((struct reap_context_options){ .entry = drains_what_is_inherited, .arg = elder,
+		    .policy = REAP_POLICY_PARENT });
+		/* A corpse; or a stack, of one before and of one after the end of the adopter. */
+		child[0] = host_create((struct reap_context_options){ .entry = host_return, .adopter = younger,
+		    .flags = p == 0 ? REAP_CONTEXT_DETACHED : 0 });
+		child[1] = host_create((struct reap_context_options){ .entry = host_gated, .arg = &gate, .adopter = younger });
+		host_run();
+		inherited = 0;
+		CHECK_EQ(reap_adopter_destroy(younger), 0);
+		host_run();
+		CHECK_EQ(inherited, 1);
+		gate_open(&gate);
+		host_run();
+		CHECK_EQ(inherited, p == 0 ? 1 : 2);
+		CHECK_EQ(reap_wait(child[1], 0, NULL), 0);
+		if (p == 1)
+			CHECK_EQ(reap_wait(child[0], 0, NULL), 0);
+		reap_adopter_interrupt(elder);
+		CHECK_EQ(reap_wait(drainer, 0, NULL), 0);
+		CHECK_EQ(elder->refs, 1);
+		CHECK_EQ(reap_adopter_destroy(elder), 0);
+		host_close(&h);
+	}
+}
+
+/* ---- words and cancellations that are not there are not those of before */
+
+static struct reap_context *partner;
+
+static intptr_t
+passes_nothing(void *arg)
+{
+	struct reap_context	*self = reap_worker_current(reap_worker_self());
+	intptr_t		 word = 5;
+
+	CHECK(reap_resumed_by(self) == arg);
+	CHECK_EQ(reap_suspend(&word), 0);
+	CHECK_EQ(reap_suspend(NULL), -ECANCELED);
+	CHECK_EQ(reap_suspend(&word), 0);	/* transferred to, with nothing: not cancelled again */
+	CHECK_EQ(word, 0);
+	return 3;
+}
+
+static intptr_t
+transfers_nothing(void *arg)
+{
+	CHECK_EQ(reap_transfer(partner, NULL), 0);
+	return (intptr_t)arg;
+}
+
+static intptr_t
+is_resumed_by_nobody(void *arg)
+{
+	host_yield();				/* who waits for us has claimed us */
+	CHECK(reap_resumed_by(reap_worker_current(reap_worker_self())) == NULL);
+	return (intptr_t)arg;
+}
+
+static intptr_t
+waits_for_it(void *arg)
+{
+	CHECK_EQ(reap_wait(host_spawn(is_resumed_by_nobody, arg), 0, NULL), 0);
+	return 0;
+}
+
+TEST(moments, what_is_not_passed_is_nothing)
+{
+	struct reap_passed	passed = { 9, NULL };
+	struct reap_context	*first, *base;
+	struct host		h;
+
+	host_open(&h, (struct reap_domain_options){ 0 });
+	base = reap_worker_base(h.worker);
+	CHECK_EQ(reap_spawn_owned(h.worker, passes_nothing, base, &partner), 0);
+	CHECK_EQ(reap_spawn_owned(h.worker, transfers_nothing, (void *)4, &first), 0);
+	CHECK_EQ(reap_resume(partner, 0, &passed), REAP_SUSPENDED);
+	CHECK_EQ(passed.word, 5);
+	passed.word = 8;
+	CHECK_EQ(reap_resume(partner, 0, &passed), REAP_SUSPENDED);
+	CHECK_EQ(passed.word, 0);
+	passed.word = 8;
+	CHECK_EQ(reap_resume(partner, REAP_CANCEL, &passed), REAP_SUSPENDED);
+	CHECK_EQ(reap_resume(first, 0, &passed), REAP_ENDED);
+	CHECK(passed.context == partner && passed.word == 3);
+	CHECK_EQ(reap_resume(first, 0, &passed), REAP_ENDED);
+	CHECK_EQ(passed.word, 4);
+	CHECK_EQ(reap_wait(host_spawn(waits_for_it, NULL), 0, NULL), 0);
+	host_close(&h);
+}
+
+/* ---- a member may wait for another group, and who has a member's stack is none */
+
+static intptr_t
+waits_for_the_group(void *arg)
+{
+	CHECK_EQ(reap_group_wait(group, 0, NULL), 0);
+	return (intptr_t)arg;
+}
+
+TEST(moments, who_is_no_member_may_wait)
+{
+	struct gate		gate = GATE_INIT;
+	struct reap_group	*another;
+	struct host		h;
+
+	host_open(&h, (struct reap_domain_options){ .policy = REAP_POLICY_SUCCESSOR });
+	for (int i = 0; i < 2; i++) {
+		gate.open = false;
+		CHECK_EQ(reap_wait(host_spawn(host_return, NULL), 0, NULL), 0);
+		CHECK_EQ(reap_group_create(h.domain, &group), 0);
+		CHECK_EQ(reap_group_create(h.domain, &another), 0);
+		(void)host_create((struct reap_context_options){ .entry = host_gated, .arg = &gate, .group = group });
+		(void)host_create((struct reap_context_options){ .entry = host_return, .group = group });
+		host_run();
+		if (i == 1)
+			(void)host_spawn(waits_for_the_group, NULL);	/* on the stack of the one that has ended */
+		host_run();
+		(void)host_create((struct reap_context_options){ .entry = i == 0 ? waits_for_the_group : host_return,
+		    .group = another });
+		host_run();
+		gate_open(&gate);
+		host_run();
+		CHECK_EQ(reap_group_wait(another, 0, NULL), 0);
+		CHECK_EQ(reap_wait_any(0, NULL), i == 1 ? 0 : -ECHILD);
+		CHECK_EQ(reap_adopter_drain(reap_adopter_default(h.domain), 10), 3);
+	}
+	host_close(&h);
 }

@@ -137,7 +137,7 @@ TEST(reaper, frees_before_the_parent_learns_of_the_end)
 TEST(reaper, has_nothing_to_do_with_the_destroyed)
 {
 	struct reap_context_options	o = { .size = sizeof(o), .entry = host_return, .policy = REAP_POLICY_THREAD };
-	struct reap_host		callbacks = host_alone;
+	struct reap_host		callbacks = host_shared;
 	struct host			h;
 	struct reap_context		*context;
 
@@ -150,10 +150,40 @@ TEST(reaper, has_nothing_to_do_with_the_destroyed)
 	CHECK_EQ(reap_context_destroy(context, 0), 0);
 	CHECK_EQ(reap_wait(context, 0, NULL), 0);
 	CHECK_EQ(reap_thread_start(h.domain, 0), 0);
+	for (int i = 0; i < 100; i++)			/* it has begun anew, and goes on */
+		CHECK_EQ(reap_wait(host_create(o), 0, NULL), 0);
 	o.flags = REAP_CONTEXT_OWNED;			/* which its resumer frees */
 	CHECK_EQ(reap_context_create(h.domain, &o, &context), -EINVAL);
 	CHECK_EQ(reap_thread_stop(h.domain), 0);
 	host_close(&h);
+}
+
+static unsigned told;
+
+static void
+count_told(struct reap_context *parent, struct reap_context *child)
+{
+	CHECK(reap_context_parent(child) == parent);
+	(void)REAP_ADD_RELAXED(&told, 1);
+}
+
+/* Early at the exit, else by the thread before its post: once. */
+TEST(reaper, tells_the_host_once)
+{
+	for (int early = 0; early < 2; early++) {
+		struct reap_host	callbacks = host_shared;
+		struct host		h;
+
+		callbacks.child_exited = count_told;
+		host_open(&h, (struct reap_domain_options){ .host = &callbacks, .policy = REAP_POLICY_THREAD,
+		    .notify = early ? REAP_NOTIFY_EARLY : REAP_NOTIFY_LATE });
+		CHECK_EQ(reap_thread_start(h.domain, 0), 0);
+		told = 0;
+		CHECK_EQ(reap_wait(host_spawn(host_return, NULL), 0, NULL), 0);
+		CHECK_EQ(REAP_LOAD_RELAXED(&told), 1);
+		CHECK_EQ(reap_thread_stop(h.domain), 0);
+		host_close(&h);
+	}
 }
 
 static unsigned listed;
