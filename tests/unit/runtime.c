@@ -534,6 +534,19 @@ waits_for_reap(void *arg)
 	return 42;
 }
 
+static intptr_t
+waits_pinned(void *arg)
+{
+	struct reap_context_options	options = { .size = sizeof(options), .entry = waits_for_reap, .flags = REAP_CONTEXT_PINNED };
+	struct reap_context		*child;
+	struct reap_result		r;
+
+	(void)arg;
+	CHECK_EQ(reap_go_with(&options, &child), 0);
+	CHECK_EQ(reap_wait(child, 0, &r), 0);
+	return r.status;
+}
+
 /* The only worker reaps since it has nothing else to do, and then has.  Nothing ages: what it slept over it would not wake for. */
 TEST(runtime, whom_a_reap_readies_is_not_slept_over)
 {
@@ -543,6 +556,8 @@ TEST(runtime, whom_a_reap_readies_is_not_slept_over)
 
 	options.domain = &domain;
 	CHECK_EQ(reap_run(&options, waits_for_reap, NULL, &status), 0);
+	CHECK_EQ(status, 42);
+	CHECK_EQ(reap_run(&options, waits_pinned, NULL, &status), 0);	/* whom it cannot offer to others */
 	CHECK_EQ(status, 42);
 }
 
@@ -700,10 +715,16 @@ keeps_company(void *arg)
 }
 
 static intptr_t
+sleeps_as_well(void *arg)
+{
+	return reap_sleep_until((uint64_t)(uintptr_t)arg);
+}
+
+static intptr_t
 sleeps_in_company(void *arg)
 {
 	struct company		company = { .switches = 0 };
-	struct reap_context	*child;
+	struct reap_context	*child, *other;
 
 	(void)arg;
 	for (int i = 0; i < 3; i++)
@@ -714,10 +735,12 @@ sleeps_in_company(void *arg)
 		REAP_STORE_RELAXED(&tick, when - 1);
 		CHECK_EQ(reap_park_until(&(struct reap_parking){ 0 }, when - 1), -ETIMEDOUT);
 		company.switches = 0;
+		CHECK_EQ(reap_go(sleeps_as_well, (void *)(uintptr_t)when, &other), 0);
 		/* Nobody falls asleep between this look at the clock and that of the worker, which is at most 16 switches later. */
 		CHECK_EQ(reap_go(sets_the_tick, (void *)(uintptr_t)when, &child), 0);
 		CHECK_EQ(reap_sleep_until(when), 0);
-		CHECK(company.switches <= 3 + 16 + 3);	/* and its turn to come */
+		CHECK_EQ(reap_wait(other, 0, NULL), 0);
+		CHECK(company.switches <= 3 + 16 + 6);	/* and their turns to come */
 		CHECK_EQ(reap_wait(child, 0, NULL), 0);
 	}
 	company.over = true;
