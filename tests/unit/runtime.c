@@ -442,6 +442,22 @@ TEST(runtime, who_is_idle_comes_to_help)
 	run(4, needs_help, NULL);
 }
 
+/* On another worker than that of the base context, which has to be called. */
+static intptr_t
+ends_elsewhere(void *arg)
+{
+	(void)arg;
+	while (reap_runtime_worker_index() == 0) {
+		struct seen		seen = { 0 };
+		struct reap_context	*child;
+
+		CHECK_EQ(reap_go(is_seen, &seen, &child), 0);
+		reap_pause();
+		CHECK_EQ(reap_wait(child, 0, NULL), 0);
+	}
+	return 42;
+}
+
 /* A program's observers take nothing of the scheduler away. */
 TEST(runtime, schedules_beside_observers_as_well)
 {
@@ -452,6 +468,9 @@ TEST(runtime, schedules_beside_observers_as_well)
 
 	options.domain = &domain;
 	CHECK_EQ(reap_run(&options, needs_help, NULL, &status), 0);
+	CHECK_EQ(status, 42);
+	domain.stack.decay_ns = UINT64_MAX;		/* nothing ages: there is nothing else to wake for */
+	CHECK_EQ(reap_run(&options, ends_elsewhere, NULL, &status), 0);
 	CHECK_EQ(status, 42);
 }
 
@@ -515,6 +534,19 @@ waits_for_reap(void *arg)
 	return 42;
 }
 
+static intptr_t
+waits_pinned(void *arg)
+{
+	struct reap_context_options	options = { .size = sizeof(options), .entry = waits_for_reap, .flags = REAP_CONTEXT_PINNED };
+	struct reap_context		*child;
+	struct reap_result		r;
+
+	(void)arg;
+	CHECK_EQ(reap_go_with(&options, &child), 0);
+	CHECK_EQ(reap_wait(child, 0, &r), 0);
+	return r.status;
+}
+
 /* The only worker reaps since it has nothing else to do, and then has.  Nothing ages: what it slept over it would not wake for. */
 TEST(runtime, whom_a_reap_readies_is_not_slept_over)
 {
@@ -524,6 +556,8 @@ TEST(runtime, whom_a_reap_readies_is_not_slept_over)
 
 	options.domain = &domain;
 	CHECK_EQ(reap_run(&options, waits_for_reap, NULL, &status), 0);
+	CHECK_EQ(status, 42);
+	CHECK_EQ(reap_run(&options, waits_pinned, NULL, &status), 0);	/* whom it cannot offer to others */
 	CHECK_EQ(status, 42);
 }
 
@@ -681,10 +715,16 @@ keeps_company(void *arg)
 }
 
 static intptr_t
+sleeps_as_well(void *arg)
+{
+	return reap_sleep_until((uint64_t)(uintptr_t)arg);
+}
+
+static intptr_t
 sleeps_in_company(void *arg)
 {
 	struct company		company = { .switches = 0 };
-	struct reap_context	*child;
+	struct reap_context	*child, *other;
 
 	(void)arg;
 	for (int i = 0; i < 3; i++)
@@ -695,10 +735,12 @@ sleeps_in_company(void *arg)
 		REAP_STORE_RELAXED(&tick, when - 1);
 		CHECK_EQ(reap_park_until(&(struct reap_parking){ 0 }, when - 1), -ETIMEDOUT);
 		company.switches = 0;
+		CHECK_EQ(reap_go(sleeps_as_well, (void *)(uintptr_t)when, &other), 0);
 		/* Nobody falls asleep between this look at the clock and that of the worker, which is at most 16 switches later. */
 		CHECK_EQ(reap_go(sets_the_tick, (void *)(uintptr_t)when, &child), 0);
 		CHECK_EQ(reap_sleep_until(when), 0);
-		CHECK(company.switches <= 3 + 16 + 3);	/* and its turn to come */
+		CHECK_EQ(reap_wait(other, 0, NULL), 0);
+		CHECK(company.switches <= 3 + 16 + 6);	/* and their turns to come */
 		CHECK_EQ(reap_wait(child, 0, NULL), 0);
 	}
 	company.over = true;
@@ -1235,12 +1277,28 @@ parks_for_ever(void *arg)
 }
 
 static intptr_t
+joins_for_ever(void *arg)
+{
+	(void)REAP_ADD_RELAXED(&waiting, 1);
+	(void)reap_join(*(struct reap_handle *)arg, 0, NULL);
+	return 0;
+}
+
+/* One waits for a younger one, another one for an older one: none can be destroyed before who it waits for. */
+static intptr_t
 waits_for_ever(void *arg)
 {
 	struct reap_context_options	options = { .size = sizeof(options), .entry = parks_for_ever, .off_cpu = is_cancelled };
-	struct reap_context		*child;
+	struct reap_context		*child, *older;
+	struct reap_handle		name;
 
 	(void)arg;
+	CHECK_EQ(reap_go_with(&options, &older), 0);
+	name = reap_context_handle(older);
+	options.entry = joins_for_ever;
+	options.arg = &name;
+	CHECK_EQ(reap_go_with(&options, &child), 0);
+	options.entry = parks_for_ever;
 	CHECK_EQ(reap_go_with(&options, &child), 0);
 	(void)REAP_ADD_RELAXED(&waiting, 1);
 	(void)reap_wait(child, 0, NULL);
@@ -1268,7 +1326,7 @@ leaves_them(void *arg)
 	for (int i = 0; i < 3; i++)
 		CHECK_EQ(reap_go_with(&options, NULL), 0);
 	make_those_who_stay(reap_runtime_domain(reap_runtime_self()));
-	while (REAP_LOAD_RELAXED(&waiting) < 3)
+	while (REAP_LOAD_RELAXED(&waiting) < 6)
 		reap_pause();
 	return 42;
 }
@@ -1282,14 +1340,14 @@ TEST(runtime, destroys_who_is_left)
 
 	cancelled = waiting = 0;
 	run(1, leaves_them, NULL);
-	CHECK_EQ(cancelled, 9);
+	CHECK_EQ(cancelled, 15);
 	cancelled = waiting = 0;
 	CHECK_EQ(reap_runtime_create(&one, &rt), 0);
 	for (int i = 0; i < 3; i++)
 		CHECK_EQ(reap_runtime_go(rt, &options, NULL), 0);
 	make_those_who_stay(reap_runtime_domain(rt));
-	while (REAP_LOAD_RELAXED(&waiting) < 3)
+	while (REAP_LOAD_RELAXED(&waiting) < 6)
 		(void)sched_yield();
 	CHECK_EQ(reap_runtime_destroy(rt), 0);
-	CHECK_EQ(cancelled, 9);
+	CHECK_EQ(cancelled, 15);
 }

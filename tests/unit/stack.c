@@ -16,7 +16,7 @@
 
 TEST(stack, minimum_holds_a_signal_frame)
 {
-	CHECK(reap_stack_minimum() > reap__os_signal_frame());
+	CHECK(reap_stack_minimum() >= reap__os_signal_frame() + 4096);	/* and more than that */
 }
 
 static int	test_alloc(void *cookie, size_t size, void **base);
@@ -39,7 +39,7 @@ TEST(stack, options_are_checked)
 
 TEST(stack, size_is_what_was_promised)
 {
-	static const size_t sizes[] = { 0, 16384, 20000, 65536, 65537, 100000, 1 << 20, 5 << 20 };
+	static const size_t sizes[] = { 0, 16384, 20000, 65536, 65537, 69000, 100000, 1 << 20, 5 << 20 };
 	struct pool p;
 	size_t i, k;
 
@@ -73,6 +73,41 @@ TEST(stack, sizes_out_of_range_are_refused)
 	CHECK_EQ(reap__stack_get(&p.depot, NULL, SIZE_MAX / 2 + 2, NULL, &s), -ENOMEM);
 	CHECK_EQ(pool_counts(&p).enomem_memory, 2);
 	CHECK_EQ(pool_counts(&p).mapped, 0);
+	pool_fini(&p);
+}
+
+TEST(stack, the_least_is_enough)
+{
+	static char memory[32768];
+	const size_t least = reap_stack_minimum();
+	struct reap__stack *s;
+	struct pool p;
+
+	pool_init(&p, NULL);
+	CHECK(least <= sizeof(memory));
+	s = pool_get(&p, least);
+	reap__stack_put(&p.depot, &p.cache, s);
+	CHECK_EQ(reap__stack_adopt(&p.depot, memory, least, &s), 0);
+	CHECK_EQ(reap__stack_adopt(&p.depot, memory, least - 1, &s), -EINVAL);
+	pool_fini(&p);
+}
+
+/* Where the default is as good as any, it is taken: it is in every cache.  Where it is far too large, not. */
+TEST(stack, default_size_is_taken_where_it_fits)
+{
+	const struct reap_stack_options large = { .size = 1 << 20 };
+	struct reap__stack *s;
+	struct pool p;
+
+	pool_init(&p, NULL);
+	s = pool_get(&p, REAP_STACK_SIZE_DEFAULT);
+	CHECK(reap__stack_shelvable(s));
+	reap__stack_put(&p.depot, &p.cache, s);
+	pool_fini(&p);
+	pool_init(&p, &large);
+	s = pool_get(&p, 16384);
+	CHECK(s->hi - s->lo < 65536);
+	reap__stack_put(&p.depot, &p.cache, s);
 	pool_fini(&p);
 }
 
@@ -224,6 +259,14 @@ TEST(stack, landings_are_made_up_for_step_by_step)
 	}
 	CHECK(p.depot.warm <= p.depot.cap);
 	CHECK_EQ(before + pool_counts(&p).depot + pool_counts(&p).cached, N);
+	for (i = 0; i < N / 10; i++)
+		s[i] = pool_get(&p, 0);
+	for (i = 0; i < N / 10; i++)
+		reap__stack_shelve(&p.cache, s[i]);
+	CHECK(p.depot.incoming != NULL);
+	reap__stack_trim(&p.depot, &p.cache);		/* makes up for all of it */
+	CHECK(p.depot.incoming == NULL);
+	CHECK_EQ(pool_counts(&p).mapped, 0);
 	pool_fini(&p);
 }
 
@@ -388,7 +431,7 @@ TEST(stack, what_the_cache_needs_stays)
 {
 	enum { N = 10, NEEDED = 4 };
 	const struct reap_stack_options o = { .decay_ns = SECOND };
-	struct reap__stack *s[N];
+	struct reap__stack *s[N], *newest;
 	struct pool p;
 	uint64_t now = 0;
 	int i, round;
@@ -402,8 +445,10 @@ TEST(stack, what_the_cache_needs_stays)
 		now += SECOND;
 		CHECK_EQ(reap__stack_trim_aged(&p.depot, &p.cache), now + SECOND);
 		CHECK_EQ(pool_counts(&p).cached, round == 0 ? N : NEEDED);
+		newest = s[round == 0 ? N - 1 : NEEDED - 1];
 		for (i = 0; i < NEEDED; i++)
 			s[i] = pool_get(&p, 0);
+		CHECK(s[0] == newest);
 		for (i = 0; i < NEEDED; i++)
 			reap__stack_put(&p.depot, &p.cache, s[i]);
 	}
@@ -425,7 +470,7 @@ TEST(stack, never_decays_if_told_so)
 	pool_fini(&p);
 }
 
-/* More than a batch, so that both of them change places; and it is the longest unused that go. */
+/* More than a batch, so that both of them change places. */
 TEST(stack, what_the_cache_needs_of_both_batches_stays)
 {
 	enum { N = 16, NEEDED = 9 };
@@ -444,12 +489,8 @@ TEST(stack, what_the_cache_needs_of_both_batches_stays)
 		now += SECOND;
 		CHECK_EQ(reap__stack_trim_aged(&p.depot, &p.cache), now + SECOND);
 		CHECK_EQ(pool_counts(&p).cached, round == 0 ? N : NEEDED);
-		for (i = 0; i < NEEDED; i++) {
-			struct reap__stack *newest = s[NEEDED - 1];
-
+		for (i = 0; i < NEEDED; i++)
 			s[i] = pool_get(&p, 0);
-			CHECK(round == 0 || i > 0 || s[i] == newest);
-		}
 		for (i = 0; i < NEEDED; i++)
 			reap__stack_put(&p.depot, &p.cache, s[i]);
 	}
@@ -479,6 +520,103 @@ TEST(stack, what_came_after_a_trim_is_not_old)
 	now += SECOND;
 	reap__stack_trim_aged(&p.depot, &p.cache);
 	CHECK_EQ(pool_counts(&p).cached, N);
+	pool_fini(&p);
+}
+
+TEST(stack, ageing_sees_to_all_that_is_kept)
+{
+	enum { N = 40 };
+	const struct reap_stack_options o = { .decay_ns = SECOND, .cache = 8, .depot = 16 };
+	struct reap__stack *s[N];
+	struct pool p;
+	uint64_t now = 0;
+	int i;
+
+	pool_init_clock(&p, &o, read_clock, &now);
+	for (i = 0; i < N; i++)
+		s[i] = pool_get(&p, 0);
+	for (i = 0; i < N; i++)
+		reap__stack_shelve(&p.cache, s[i]);
+	CHECK(p.depot.warm == 0 && p.depot.incoming != NULL);
+	CHECK_EQ(reap__stack_trim_aged(&p.depot, NULL), SECOND);	/* what landings have passed on is there */
+	CHECK(p.depot.warm != 0 && p.depot.warm <= p.depot.cap);
+	reap__stack_trim(&p.depot, &p.cache);
+	CHECK_EQ(pool_counts(&p).mapped, 0);
+
+	s[0] = pool_get(&p, 0);
+	reap__stack_put(&p.depot, NULL, s[0]);
+	CHECK_EQ(reap__stack_trim_aged(&p.depot, &p.cache), SECOND);	/* for the depot, the cache being empty */
+	s[1] = pool_get(&p, 512 << 10);
+	reap__stack_put(&p.depot, NULL, s[1]);
+	CHECK_EQ(pool_counts(&p).depot, 2);
+	now = SECOND;
+	reap__stack_trim_aged(&p.depot, &p.cache);
+	now = 2 * SECOND;
+	CHECK(reap__stack_trim_aged(&p.depot, &p.cache) == UINT64_MAX);
+	CHECK_EQ(pool_counts(&p).mapped, 0);				/* other sizes, too */
+	pool_fini(&p);
+}
+
+TEST(stack, decays_later_than_the_clock_can_tell)
+{
+	const struct reap_stack_options o = { .decay_ns = UINT64_MAX - 1 };
+	struct pool p;
+	uint64_t now = 1000;
+
+	pool_init_clock(&p, &o, read_clock, &now);
+	reap__stack_put(&p.depot, &p.cache, pool_get(&p, 0));
+	CHECK(reap__stack_trim_aged(&p.depot, &p.cache) == UINT64_MAX);
+	pool_fini(&p);
+}
+
+/* All that it has is its second batch: that ages, and goes when it is asked for. */
+TEST(stack, a_cache_may_hold_its_spare_batch_alone)
+{
+	enum { N = 8 };
+	const struct reap_stack_options o = { .decay_ns = SECOND, .cache = N };
+	struct reap__stack_cache other;
+	struct reap__stack *s[N];
+	struct pool p;
+	uint64_t now = 0;
+	int i;
+
+	pool_init_clock(&p, &o, read_clock, &now);
+	reap__stack_cache_init(&other, &p.depot);
+	for (i = 0; i < N; i++)
+		s[i] = pool_get(&p, 0);
+	for (i = 0; i < N; i++)
+		reap__stack_put(&p.depot, &other, s[i]);
+	for (i = 0; i < N / 2; i++)
+		CHECK_EQ(reap__stack_get(&p.depot, &other, 0, NULL, &s[i]), 0);
+	CHECK(other.count == 0 && other.nspare == N / 2);
+	CHECK_EQ(reap__stack_trim_aged(&p.depot, &other), SECOND);
+	reap__stack_trim(&p.depot, &p.cache);
+	CHECK(reap__stack_trim_aged(&p.depot, &other) == UINT64_MAX);
+	CHECK_EQ(pool_counts(&p).cached, 0);
+	for (i = 0; i < N / 2; i++)
+		reap__stack_put(&p.depot, &other, s[i]);
+	reap__stack_cache_fini(&other);
+	pool_fini(&p);
+}
+
+TEST(stack, after_a_trim_all_is_as_before)
+{
+	struct reap__stack *s[2];
+	struct pool p;
+	int i;
+
+	pool_init(&p, NULL);
+	p.depot.epoch = p.cache.epoch = p.cache.seen = UINT32_MAX;	/* the last before it begins anew; 0 says something else */
+	for (i = 0; i < 2; i++)
+		s[i] = pool_get(&p, 0);
+	reap__stack_trim(&p.depot, &p.cache);
+	CHECK_EQ(p.depot.epoch, 1);
+	CHECK_EQ(p.cache.epoch, p.depot.epoch);		/* the warm path is open */
+	for (i = 0; i < 2; i++)
+		reap__stack_shelve(&p.cache, s[i]);
+	s[1] = pool_get(&p, 0);
+	CHECK_EQ(pool_counts(&p).cached, 1);		/* what came later stays */
+	reap__stack_put(&p.depot, &p.cache, s[1]);
 	pool_fini(&p);
 }
 
@@ -634,6 +772,11 @@ TEST(stack, lookup_knows_inside_guard_and_outside)
 	CHECK(info.context == who && !info.guard);
 	CHECK_EQ(reap__stack_lookup(&p.depot, s->lo - 1, &info), 0);
 	CHECK(info.context == who && info.guard && info.lo == s->lo);
+	CHECK_EQ(reap__stack_lookup(&p.depot, s->lo - p.depot.classes[0].guard, &info), 0);	/* the first of the slab ... */
+	CHECK(info.guard && info.lo == s->lo);
+	CHECK_EQ(reap__stack_lookup(&p.depot, s->lo - p.depot.classes[0].guard + 16 * p.depot.classes[0].stride - 1, &info), 0);
+	CHECK(!info.guard);
+	CHECK_EQ(reap__stack_lookup(&p.depot, info.hi, &info), -ENOENT);			/* ... and behind the last */
 	CHECK_EQ(reap__stack_lookup(&p.depot, &here, &info), -ENOENT);
 	CHECK_EQ(reap__stack_lookup(&p.depot, NULL, &info), -ENOENT);
 	reap__stack_put(&p.depot, &p.cache, s);
@@ -669,6 +812,14 @@ TEST(stack, recycled_reads_as_zero_if_scrubbed)
 			reap__stack_put(&p.depot, way == 1 ? &p.cache : NULL, s);
 	}
 	CHECK(pool_counts(&p).cache_hits == 2 && pool_counts(&p).depot_hits == 1 && pool_counts(&p).misses == 1);
+	reap__stack_trim(&p.depot, &p.cache);
+	s = pool_get(&p, 0);
+	memset(s->lo, 0x5a, (size_t)(s->hi - s->lo));
+	reap__stack_put(&p.depot, &p.cache, s);
+	s = pool_get(&p, 0);				/* after a trim as before it */
+	for (c = s->lo; c < s->hi; c++)
+		CHECK_EQ(*c, 0);
+	reap__stack_put(&p.depot, &p.cache, s);
 	pool_fini(&p);
 }
 

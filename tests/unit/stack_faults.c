@@ -160,7 +160,8 @@ TEST(stack_faults, budget_of_mappings_is_kept)
 	s[0] = pool_get(&p, 0);				/* its guard stands, so it costs no mapping */
 	CHECK_EQ(pool_counts(&p).maps, 100);
 	for (i = 0; i < 50; i++)
-		reap__stack_put(&p.depot, &p.cache, s[i]);
+		reap__stack_put(&p.depot, i < 40 ? NULL : &p.cache, s[i]);
+	CHECK(pool_counts(&p).depot >= 40);
 	more = pool_get(&p, 1 << 20);			/* what is warm in another size makes room */
 	reap__stack_put(&p.depot, &p.cache, more);
 	reap__stack_trim(&p.depot, &p.cache);
@@ -168,9 +169,11 @@ TEST(stack_faults, budget_of_mappings_is_kept)
 	pool_fini(&p);
 }
 
-TEST(stack_faults, enomem_asks_the_caches_of_others)
+/* The other one has `held': in its current batch, or in its spare one alone. */
+static void
+others_are_asked(unsigned cache, int held)
 {
-	const struct reap_stack_options o = { .flags = REAP_STACK_NO_GUARD_INSTALL, .maps = 6 };
+	const struct reap_stack_options o = { .flags = REAP_STACK_NO_GUARD_INSTALL, .maps = 6, .cache = cache };
 	struct pool p;
 	struct reap__stack_cache other;
 	struct reap__stack *s[3], *more;
@@ -180,8 +183,11 @@ TEST(stack_faults, enomem_asks_the_caches_of_others)
 	reap__stack_cache_init(&other, &p.depot);
 	for (i = 0; i < 3; i++)
 		s[i] = pool_get(&p, 0);
-	for (i = 0; i < 2; i++)
+	for (i = 0; i < held; i++)
 		reap__stack_put(&p.depot, &other, s[i]);
+	if (held == 3)
+		CHECK_EQ(reap__stack_get(&p.depot, &other, 0, NULL, &s[2]), 0);
+	CHECK_EQ(other.count, cache == 4 ? 0 : 2);
 	CHECK_EQ(reap__stack_get(&p.depot, &p.cache, 0, NULL, &more), -ENOMEM);
 	CHECK_EQ(reap__stack_get(&p.depot, &other, 0, NULL, &s[0]), 0);	/* gives up the other one */
 	CHECK_EQ(reap__stack_get(&p.depot, &p.cache, 0, NULL, &s[1]), 0);
@@ -189,6 +195,12 @@ TEST(stack_faults, enomem_asks_the_caches_of_others)
 		reap__stack_put(&p.depot, NULL, s[i]);
 	reap__stack_cache_fini(&other);
 	pool_fini(&p);
+}
+
+TEST(stack_faults, enomem_asks_the_caches_of_others)
+{
+	others_are_asked(0, 2);
+	others_are_asked(4, 3);
 }
 
 /* Use up the mappings of this process: every second page of a large range is made read-only. */
@@ -341,6 +353,7 @@ late_touch_faults(unsigned flags)
 	const struct reap_stack_options o = { .flags = flags, .quarantine = 4 };
 	struct pool p;
 	struct reap__stack *s[12];
+	struct reap_stack_info info;
 	char *lo[12];
 	int i, k;
 
@@ -352,7 +365,10 @@ late_touch_faults(unsigned flags)
 		lo[i] = s[i]->lo;
 	}
 	for (i = 0; i < 12; i++) {
+		REAP_STORE_RELAXED(&s[i]->owner, (struct reap_context *)(void *)&p);	/* no order: one thread; never followed */
 		reap__stack_put(&p.depot, &p.cache, s[i]);
+		CHECK_EQ(reap__stack_lookup(&p.depot, lo[i], &info), 0);
+		CHECK(info.context == NULL);
 		CHECK_EQ(pool_counts(&p).quarantined, i < 4 ? i + 1 : 4);
 		for (k = 0; k < i - 3; k++)
 			CHECK(!touching_faults(lo[k]));

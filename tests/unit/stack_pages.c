@@ -155,3 +155,40 @@ TEST(stack_pages, without_a_marker_are_protected_only_if_they_cannot_have_one)
 	reap__stack_put(&p.depot, &p.cache, s);
 	pool_fini(&p);
 }
+
+TEST(stack_pages, that_were_not_given_back_are_scrubbed_by_hand)
+{
+	const struct reap_stack_options	o = { .flags = REAP_STACK_SCRUB };
+	struct reap__stack		*s;
+	struct pool			 p;
+
+	pool_init(&p, &o);
+	decommits = 0;
+	s = pool_get(&p, 0);
+	CHECK_EQ(decommits, 0);			/* it was clean */
+	memset(s->lo, 0x5a, (size_t)(s->hi - s->lo));
+	reap__stack_put(&p.depot, &p.cache, s);
+	refuses = true;
+	s = pool_get(&p, 0);
+	refuses = false;
+	for (const char *c = s->lo; c < s->hi; c++)
+		CHECK_EQ(*c, 0);
+	reap__stack_put(&p.depot, &p.cache, s);
+	pool_fini(&p);
+}
+
+TEST(stack_pages, are_given_back_in_quarantine)
+{
+	const struct reap_stack_options	o = { .flags = REAP_STACK_NO_GUARD_INSTALL, .quarantine = 1 };
+	struct reap__stack		*s;
+	struct pool			 p;
+
+	pool_init(&p, &o);
+	s = pool_get(&p, 0);
+	memset(s->lo, 1, (size_t)(s->hi - s->lo));
+	decommits = 0;
+	reap__stack_put(&p.depot, &p.cache, s);
+	CHECK_EQ(pool_counts(&p).quarantined, 1);
+	CHECK_EQ(decommits, 1);
+	pool_fini(&p);
+}
