@@ -1751,3 +1751,40 @@ TEST(moments, who_is_no_member_may_wait)
 	}
 	host_close(&h);
 }
+
+/* ---- a base context that is held beyond its worker, and what a domain lists at its end */
+
+TEST(moments, a_base_context_has_ended_with_its_worker)
+{
+	enum reap_state		state;
+	struct reap_handle	base;
+	struct host		h;
+
+	host_open(&h, (struct reap_domain_options){ 0 });
+	base = reap_context_handle(reap_worker_base(h.worker));
+	CHECK_EQ(reap_hold(base), 0);
+	CHECK_EQ(reap_worker_stop(h.worker), 0);
+	CHECK_EQ(reap_peek(base, &state, NULL), 0);
+	CHECK(state >= REAP_STATE_EXITING);
+	CHECK_EQ(reap_join(base, REAP_NOHANG, NULL), -ESRCH);
+	CHECK_EQ(reap_release(base), 0);
+	CHECK_EQ(reap_domain_destroy(h.domain, NULL, NULL), 0);
+}
+
+TEST(moments, a_domain_lists_orphans_and_not_the_detached)
+{
+	for (int listed = 0; listed < 2; listed++) {
+		unsigned	unjoined = 0;
+		struct host	h;
+
+		host_open(&h, (struct reap_domain_options){ 0 });
+		for (int i = 0; i < 1500; i++)		/* more than one drain takes */
+			(void)host_create((struct reap_context_options){ .entry = host_return, .flags = REAP_CONTEXT_DETACHED });
+		for (int i = 0; i < 3; i++)
+			(void)host_spawn(host_return, NULL);
+		host_run();
+		CHECK_EQ(reap_worker_stop(h.worker), 0);
+		CHECK_EQ(reap_domain_destroy(h.domain, listed ? host_unjoined : NULL, &unjoined), 0);
+		CHECK_EQ(unjoined, listed ? 3 : 0);
+	}
+}
