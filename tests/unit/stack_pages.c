@@ -11,11 +11,14 @@
 #include "stack_pool.h"
 #include "test.h"
 
-#define GUARD_INSTALL	102		/* MADV_GUARD_INSTALL, which is newer than some headers */
+/* Newer than some headers. */
+#define GUARD_INSTALL	102		/* MADV_GUARD_INSTALL */
+#define DONTNEED_LOCKED	24		/* MADV_DONTNEED_LOCKED */
 
 static bool	refuses;		/* madvise(MADV_DONTNEED) and its sister */
 static int	guard_error;		/* of MADV_GUARD_INSTALL */
-static unsigned	decommits;
+static int	error_once;		/* of the next MADV_DONTNEED */
+static unsigned	decommits, decommits_locked;
 
 int	__real_madvise(void *base, size_t size, int advice);
 int	__wrap_madvise(void *base, size_t size, int advice);
@@ -30,6 +33,15 @@ __wrap_madvise(void *base, size_t size, int advice)
 	if (advice == GUARD_INSTALL && guard_error != 0) {
 		errno = guard_error;
 		return -1;
+	}
+	if (advice == MADV_DONTNEED && error_once != 0) {
+		errno = error_once;
+		error_once = 0;
+		return -1;
+	}
+	if (advice == DONTNEED_LOCKED) {
+		decommits_locked++;
+		advice = MADV_DONTNEED;
 	}
 	decommits += advice == MADV_DONTNEED;
 	return __real_madvise(base, size, advice);
@@ -192,3 +204,29 @@ TEST(stack_pages, are_given_back_in_quarantine)
 	CHECK_EQ(decommits, 1);
 	pool_fini(&p);
 }
+
+#ifdef __linux__
+TEST(stack_pages, are_given_back_at_the_second_try)
+{
+	static const int	errors[] = { EINTR, EAGAIN, EINVAL };
+	struct reap__stack	*s[2];
+	struct pool		 p;
+
+	if (reap__os_guard(REAP__OS_MARKER, NULL, 0) == -ENOTSUP)
+		SKIP("another layer, which does not try again");
+	pool_init(&p, NULL);
+	s[0] = pool_get(&p, 0);
+	for (size_t i = 0; i < sizeof(errors) / sizeof(errors[0]); i++) {
+		s[1] = pool_get(&p, 0);
+		s[1]->top[-1] = 1;
+		reap__stack_put(&p.depot, &p.cache, s[1]);
+		decommits = decommits_locked = 0;
+		error_once = errors[i];
+		CHECK_EQ(reap__stack_trim(&p.depot, &p.cache), p.depot.classes[0].size);
+		CHECK_EQ(decommits, 1);
+		CHECK_EQ(decommits_locked, errors[i] == EINVAL);	/* which means: locked memory */
+	}
+	reap__stack_put(&p.depot, &p.cache, s[0]);
+	pool_fini(&p);
+}
+#endif
