@@ -10,6 +10,7 @@
 #include <sys/auxv.h>
 #endif
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <reap/atomic.h>
@@ -173,6 +174,31 @@ TEST(os, clock_does_not_go_back)
 		CHECK(now >= then);
 	}
 	reap__os_yield();
+}
+
+TEST(os, clock_is_monotonic_and_in_nanoseconds)
+{
+	struct timespec ts[2];
+	uint64_t now;
+
+	CHECK_EQ(clock_gettime(CLOCK_MONOTONIC, &ts[0]), 0);
+	now = reap__os_clock(NULL);
+	CHECK_EQ(clock_gettime(CLOCK_MONOTONIC, &ts[1]), 0);
+	CHECK(now >= (uint64_t)ts[0].tv_sec * 1000000000 + (uint64_t)ts[0].tv_nsec);
+	CHECK(now <= (uint64_t)ts[1].tv_sec * 1000000000 + (uint64_t)ts[1].tv_nsec);
+}
+
+TEST(os, wait_leaves_cancellation_as_it_was)
+{
+	uint32_t word = 1;
+	int state;
+
+	reap__os_wait(&word, 0);
+	CHECK_EQ(pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &state), 0);
+	CHECK_EQ(state, PTHREAD_CANCEL_ENABLE);
+	reap__os_wait(&word, 0);
+	CHECK_EQ(pthread_setcancelstate(PTHREAD_CANCEL_ENABLE, &state), 0);
+	CHECK_EQ(state, PTHREAD_CANCEL_DISABLE);
 }
 
 TEST(os, wait_returns_at_once_if_the_word_differs)

@@ -18,7 +18,8 @@
 static bool	refuses;		/* madvise(MADV_DONTNEED) and its sister */
 static int	guard_error;		/* of MADV_GUARD_INSTALL */
 static int	error_once;		/* of the next MADV_DONTNEED */
-static unsigned	decommits, decommits_locked;
+static int	small_error;		/* of the next MADV_NOHUGEPAGE */
+static unsigned	decommits, decommits_locked, small;
 
 int	__real_madvise(void *base, size_t size, int advice);
 int	__wrap_madvise(void *base, size_t size, int advice);
@@ -39,6 +40,16 @@ __wrap_madvise(void *base, size_t size, int advice)
 		error_once = 0;
 		return -1;
 	}
+#ifdef MADV_NOHUGEPAGE
+	if (advice == MADV_NOHUGEPAGE) {
+		small++;
+		if (small_error != 0) {
+			errno = small_error;
+			small_error = 0;
+			return -1;
+		}
+	}
+#endif
 	if (advice == DONTNEED_LOCKED) {
 		decommits_locked++;
 		advice = MADV_DONTNEED;
@@ -82,6 +93,23 @@ TEST(stack_pages, are_odd_from_one_stack_to_the_next)
 		pool_fini(&p);
 	}
 }
+
+#ifdef MADV_NOHUGEPAGE
+/* One byte that is touched costs one small page; a kernel that has no others says so, and is as good. */
+TEST(stack_pages, are_small)
+{
+	struct reap__stack	*s;
+	struct pool		 p;
+
+	pool_init(&p, NULL);
+	small = 0;
+	small_error = EINVAL;
+	s = pool_get(&p, 0);
+	CHECK_EQ(small, 2);			/* the records and the stacks */
+	reap__stack_put(&p.depot, &p.cache, s);
+	pool_fini(&p);
+}
+#endif
 
 /* They stay, are used again, and belong to who uses them: giving back a neighbour's must not take them. */
 TEST(stack_pages, that_could_not_be_given_back_are_not_taken_from_their_next_user)
