@@ -258,3 +258,28 @@ TEST(stack_pages, are_given_back_at_the_second_try)
 	pool_fini(&p);
 }
 #endif
+
+/* What nothing bars in quarantine has its pages still when it leaves. */
+TEST(stack_pages, leave_quarantine_with_who_was_not_barred)
+{
+	const struct reap_stack_options	o = { .maps = 1, .quarantine = 1 };
+	struct reap__stack		*s[2];
+	struct pool			 p;
+
+	if (!reap__os_marker_works())
+		SKIP("no MADV_GUARD_INSTALL here");
+	pool_init(&p, &o);
+	for (int i = 0; i < 2; i++) {
+		s[i] = pool_get(&p, 0);
+		s[i]->top[-1] = 1;
+	}
+	guard_error = ENOMEM;
+	decommits = 0;
+	for (int i = 0; i < 2; i++)
+		reap__stack_put(&p.depot, &p.cache, s[i]);
+	guard_error = 0;
+	CHECK_EQ(pool_counts(&p).quarantined, 1);
+	CHECK_EQ(decommits, 1);
+	CHECK_EQ(pool_counts(&p).returned, p.depot.classes[0].size);
+	pool_fini(&p);
+}
