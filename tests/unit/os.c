@@ -3,8 +3,15 @@
  * os.c: the contract of lib/os/os.h, whichever of its layers is built in.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
+#include <stdio.h>
+#ifdef __linux__
+#include <sys/auxv.h>
+#endif
 #include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
 
 #include <reap/atomic.h>
 
@@ -121,6 +128,36 @@ TEST(os, marker_answer_is_the_same_twice)
 	CHECK_EQ(reap__os_marker_works(), works);
 }
 
+/* What the answer is about, tried out. */
+TEST(os, marker_answer_is_right)
+{
+	char *p = map(1);
+
+	CHECK_EQ(reap__os_marker_works(), reap__os_guard(REAP__OS_MARKER, p, reap__os_page()) == 0 && writing_faults(p));
+	CHECK_EQ(reap__os_unmap(p, reap__os_page()), 0);
+}
+
+#ifdef __linux__
+TEST(os, limits_are_the_kernels)
+{
+	FILE *f = fopen("/proc/sys/vm/max_map_count", "r");
+	unsigned long maps, frame = getauxval(51);		/* AT_MINSIGSTKSZ */
+	int before, after;
+
+	if (f == NULL || fscanf(f, "%lu", &maps) != 1)
+		SKIP("no /proc/sys/vm/max_map_count here");
+	CHECK_EQ(fclose(f), 0);
+	before = open("/", O_RDONLY);
+	CHECK(before >= 0);
+	CHECK_EQ(close(before), 0);
+	CHECK_EQ(reap__os_max_maps(), maps);
+	after = open("/", O_RDONLY);
+	CHECK_EQ(after, before);				/* it has closed what it read */
+	CHECK_EQ(close(after), 0);
+	CHECK(frame == 0 || reap__os_signal_frame() == frame);
+}
+#endif
+
 TEST(os, limits_are_sane)
 {
 	CHECK(reap__os_max_maps() >= 1000);
@@ -137,6 +174,31 @@ TEST(os, clock_does_not_go_back)
 		CHECK(now >= then);
 	}
 	reap__os_yield();
+}
+
+TEST(os, clock_is_monotonic_and_in_nanoseconds)
+{
+	struct timespec ts[2];
+	uint64_t now;
+
+	CHECK_EQ(clock_gettime(CLOCK_MONOTONIC, &ts[0]), 0);
+	now = reap__os_clock(NULL);
+	CHECK_EQ(clock_gettime(CLOCK_MONOTONIC, &ts[1]), 0);
+	CHECK(now >= (uint64_t)ts[0].tv_sec * 1000000000 + (uint64_t)ts[0].tv_nsec);
+	CHECK(now <= (uint64_t)ts[1].tv_sec * 1000000000 + (uint64_t)ts[1].tv_nsec);
+}
+
+TEST(os, wait_leaves_cancellation_as_it_was)
+{
+	uint32_t word = 1;
+	int state;
+
+	reap__os_wait(&word, 0);
+	CHECK_EQ(pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &state), 0);
+	CHECK_EQ(state, PTHREAD_CANCEL_ENABLE);
+	reap__os_wait(&word, 0);
+	CHECK_EQ(pthread_setcancelstate(PTHREAD_CANCEL_ENABLE, &state), 0);
+	CHECK_EQ(state, PTHREAD_CANCEL_DISABLE);
 }
 
 TEST(os, wait_returns_at_once_if_the_word_differs)

@@ -537,7 +537,9 @@ waits_for_reap(void *arg)
 static intptr_t
 waits_pinned(void *arg)
 {
-	struct reap_context_options	options = { .size = sizeof(options), .entry = waits_for_reap, .flags = REAP_CONTEXT_PINNED };
+	struct reap_context_options	options = {
+		.size = sizeof(options), .entry = waits_for_reap, .flags = REAP_CONTEXT_PINNED
+	};
 	struct reap_context		*child;
 	struct reap_result		r;
 
@@ -1308,7 +1310,9 @@ waits_for_ever(void *arg)
 static void
 make_those_who_stay(struct reap_domain *domain)
 {
-	struct reap_context_options	options = { .size = sizeof(options), .flags = REAP_CONTEXT_DETACHED, .off_cpu = is_cancelled };
+	struct reap_context_options	options = {
+		.size = sizeof(options), .flags = REAP_CONTEXT_DETACHED, .off_cpu = is_cancelled
+	};
 	struct reap_context		*context;
 
 	options.entry = nothing;
@@ -1319,7 +1323,9 @@ make_those_who_stay(struct reap_domain *domain)
 static intptr_t
 leaves_them(void *arg)
 {
-	struct reap_context_options	options = { .size = sizeof(options), .flags = REAP_CONTEXT_DETACHED, .off_cpu = is_cancelled };
+	struct reap_context_options	options = {
+		.size = sizeof(options), .flags = REAP_CONTEXT_DETACHED, .off_cpu = is_cancelled
+	};
 
 	(void)arg;
 	options.entry = waits_for_ever;

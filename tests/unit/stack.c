@@ -28,7 +28,8 @@ TEST(stack, options_are_checked)
 	struct reap_stack_options o[] = {
 		{ .size = reap_stack_minimum() - 1 }, { .size = SIZE_MAX }, { .guard = SIZE_MAX - 1 }, { .cache = 1 },
 		{ .cache = (unsigned)INT32_MAX + 1 },
-		{ .flags = 0x8 }, { .ops = &none }, { .ops = &gives }, { .ops = &takes }, { .size = SIZE_MAX / 2, .guard = SIZE_MAX / 2 }
+		{ .flags = 0x8 }, { .ops = &none }, { .ops = &gives }, { .ops = &takes },
+		{ .size = SIZE_MAX / 2, .guard = SIZE_MAX / 2 }
 	};
 	struct reap__depot d;
 	size_t i;
@@ -606,7 +607,7 @@ TEST(stack, after_a_trim_all_is_as_before)
 	int i;
 
 	pool_init(&p, NULL);
-	p.depot.epoch = p.cache.epoch = p.cache.seen = UINT32_MAX;	/* the last before it begins anew; 0 says something else */
+	p.depot.epoch = p.cache.epoch = p.cache.seen = UINT32_MAX;	/* the last: 0 means something else */
 	for (i = 0; i < 2; i++)
 		s[i] = pool_get(&p, 0);
 	reap__stack_trim(&p.depot, &p.cache);

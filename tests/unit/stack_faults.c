@@ -365,7 +365,7 @@ late_touch_faults(unsigned flags)
 		lo[i] = s[i]->lo;
 	}
 	for (i = 0; i < 12; i++) {
-		REAP_STORE_RELAXED(&s[i]->owner, (struct reap_context *)(void *)&p);	/* no order: one thread; never followed */
+		REAP_STORE_RELAXED(&s[i]->owner, (struct reap_context *)(void *)&p);	/* no order: one thread */
 		reap__stack_put(&p.depot, &p.cache, s[i]);
 		CHECK_EQ(reap__stack_lookup(&p.depot, lo[i], &info), 0);
 		CHECK(info.context == NULL);

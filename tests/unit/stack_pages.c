@@ -11,11 +11,15 @@
 #include "stack_pool.h"
 #include "test.h"
 
-#define GUARD_INSTALL	102		/* MADV_GUARD_INSTALL, which is newer than some headers */
+/* Newer than some headers. */
+#define GUARD_INSTALL	102		/* MADV_GUARD_INSTALL */
+#define DONTNEED_LOCKED	24		/* MADV_DONTNEED_LOCKED */
 
 static bool	refuses;		/* madvise(MADV_DONTNEED) and its sister */
 static int	guard_error;		/* of MADV_GUARD_INSTALL */
-static unsigned	decommits;
+static int	error_once;		/* of the next MADV_DONTNEED */
+static int	small_error;		/* of the next MADV_NOHUGEPAGE */
+static unsigned	decommits, decommits_locked, small;
 
 int	__real_madvise(void *base, size_t size, int advice);
 int	__wrap_madvise(void *base, size_t size, int advice);
@@ -30,6 +34,25 @@ __wrap_madvise(void *base, size_t size, int advice)
 	if (advice == GUARD_INSTALL && guard_error != 0) {
 		errno = guard_error;
 		return -1;
+	}
+	if (advice == MADV_DONTNEED && error_once != 0) {
+		errno = error_once;
+		error_once = 0;
+		return -1;
+	}
+#ifdef MADV_NOHUGEPAGE
+	if (advice == MADV_NOHUGEPAGE) {
+		small++;
+		if (small_error != 0) {
+			errno = small_error;
+			small_error = 0;
+			return -1;
+		}
+	}
+#endif
+	if (advice == DONTNEED_LOCKED) {
+		decommits_locked++;
+		advice = MADV_DONTNEED;
 	}
 	decommits += advice == MADV_DONTNEED;
 	return __real_madvise(base, size, advice);
@@ -70,6 +93,23 @@ TEST(stack_pages, are_odd_from_one_stack_to_the_next)
 		pool_fini(&p);
 	}
 }
+
+#ifdef MADV_NOHUGEPAGE
+/* One byte that is touched costs one small page; a kernel that has no others says so, and is as good. */
+TEST(stack_pages, are_small)
+{
+	struct reap__stack	*s;
+	struct pool		 p;
+
+	pool_init(&p, NULL);
+	small = 0;
+	small_error = EINVAL;
+	s = pool_get(&p, 0);
+	CHECK_EQ(small, 2);			/* the records and the stacks */
+	reap__stack_put(&p.depot, &p.cache, s);
+	pool_fini(&p);
+}
+#endif
 
 /* They stay, are used again, and belong to who uses them: giving back a neighbour's must not take them. */
 TEST(stack_pages, that_could_not_be_given_back_are_not_taken_from_their_next_user)
@@ -190,5 +230,56 @@ TEST(stack_pages, are_given_back_in_quarantine)
 	reap__stack_put(&p.depot, &p.cache, s);
 	CHECK_EQ(pool_counts(&p).quarantined, 1);
 	CHECK_EQ(decommits, 1);
+	pool_fini(&p);
+}
+
+#ifdef __linux__
+TEST(stack_pages, are_given_back_at_the_second_try)
+{
+	static const int	errors[] = { EINTR, EAGAIN, EINVAL };
+	struct reap__stack	*s[2];
+	struct pool		 p;
+
+	if (reap__os_guard(REAP__OS_MARKER, NULL, 0) == -ENOTSUP)
+		SKIP("another layer, which does not try again");
+	pool_init(&p, NULL);
+	s[0] = pool_get(&p, 0);
+	for (size_t i = 0; i < sizeof(errors) / sizeof(errors[0]); i++) {
+		s[1] = pool_get(&p, 0);
+		s[1]->top[-1] = 1;
+		reap__stack_put(&p.depot, &p.cache, s[1]);
+		decommits = decommits_locked = 0;
+		error_once = errors[i];
+		CHECK_EQ(reap__stack_trim(&p.depot, &p.cache), p.depot.classes[0].size);
+		CHECK_EQ(decommits, 1);
+		CHECK_EQ(decommits_locked, errors[i] == EINVAL);	/* which means: locked memory */
+	}
+	reap__stack_put(&p.depot, &p.cache, s[0]);
+	pool_fini(&p);
+}
+#endif
+
+/* What nothing bars in quarantine has its pages still when it leaves. */
+TEST(stack_pages, leave_quarantine_with_who_was_not_barred)
+{
+	const struct reap_stack_options	o = { .maps = 1, .quarantine = 1 };
+	struct reap__stack		*s[2];
+	struct pool			 p;
+
+	if (!reap__os_marker_works())
+		SKIP("no MADV_GUARD_INSTALL here");
+	pool_init(&p, &o);
+	for (int i = 0; i < 2; i++) {
+		s[i] = pool_get(&p, 0);
+		s[i]->top[-1] = 1;
+	}
+	guard_error = ENOMEM;
+	decommits = 0;
+	for (int i = 0; i < 2; i++)
+		reap__stack_put(&p.depot, &p.cache, s[i]);
+	guard_error = 0;
+	CHECK_EQ(pool_counts(&p).quarantined, 1);
+	CHECK_EQ(decommits, 1);
+	CHECK_EQ(pool_counts(&p).returned, p.depot.classes[0].size);
 	pool_fini(&p);
 }
