@@ -46,7 +46,7 @@ struct reap_poller {
 
 /* Zero in any field but the first means the default. */
 struct reap_runtime_options {
-	size_t	 size;				/* sizeof(struct reap_runtime_options) of the caller */
+	size_t	 size;				/* sizeof(struct reap_runtime_options) of the caller; may exceed the library's by zeroes */
 	unsigned workers;			/* OS threads, 1 to 32767; default: the processors that this process may use */
 	unsigned drain_budget;			/* corpses of the default adopter that a worker reaps at a time: before it
 						 * sleeps, and at every so manyth go or pause; default 32; UINT_MAX: never */

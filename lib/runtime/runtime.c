@@ -53,6 +53,17 @@ bed_init(pthread_mutex_t *lock, pthread_cond_t *cond)
 	return made;
 }
 
+/* Of an older caller the rest is zero; of a newer one it has to be: a wish that we do not know is refused. */
+static bool
+take_options(void *options, size_t known, const void *wanted, size_t size)
+{
+	for (size_t i = known; i < size; i++)
+		if (((const unsigned char *)wanted)[i] != 0)
+			return false;
+	memcpy(options, wanted, size < known ? size : known);
+	return size != 0;
+}
+
 /* The domain of the program's wishes, and of our scheduler. */
 static int
 make_domain(struct reap_runtime *rt, const struct reap_domain_options *wanted)
@@ -60,11 +71,8 @@ make_domain(struct reap_runtime *rt, const struct reap_domain_options *wanted)
 	struct reap_domain_options options = { .size = 0 };
 	struct reap_host host = reap__runtime_host;
 
-	if (wanted != NULL) {
-		if (wanted->size == 0)
-			return -EINVAL;
-		memcpy(&options, wanted, wanted->size < sizeof(options) ? wanted->size : sizeof(options));
-	}
+	if (wanted != NULL && !take_options(&options, sizeof(options), wanted, wanted->size))
+		return -EINVAL;
 	if (options.user != NULL)
 		return -EINVAL;
 	if (options.host != NULL) {
@@ -113,11 +121,8 @@ runtime_make(const struct reap_runtime_options *wanted, struct reap_runtime **ru
 	unsigned n, i;
 	int err;
 
-	if (wanted != NULL) {
-		if (wanted->size == 0)
-			return -EINVAL;
-		memcpy(&options, wanted, wanted->size < sizeof(options) ? wanted->size : sizeof(options));
-	}
+	if (wanted != NULL && !take_options(&options, sizeof(options), wanted, wanted->size))
+		return -EINVAL;
 	n = options.workers != 0 ? options.workers : processors();
 	if (n > WORKERS_MAX || (options.poller.poll == NULL) != (options.poller.wake == NULL))
 		return -EINVAL;

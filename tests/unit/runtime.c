@@ -85,6 +85,11 @@ TEST(runtime, refuses_what_it_does_not_understand)
 	CHECK_EQ(reap_runtime_create(&later.options, &rt), 0);
 	CHECK_EQ(reap_runtime_workers(rt), 1);
 	CHECK_EQ(reap_runtime_destroy(rt), 0);
+	later_domain.more[sizeof(later_domain.more) - 1] = 1;
+	CHECK_EQ(reap_runtime_create(&later.options, &rt), -EINVAL);
+	later_domain.more[sizeof(later_domain.more) - 1] = 0;
+	later.more[0] = 1;
+	CHECK_EQ(reap_runtime_create(&later.options, &rt), -EINVAL);
 }
 
 #ifdef __linux__
