@@ -3,6 +3,7 @@
  * resume.c: owned contexts: resume and suspend, transfer, cancel, destroy, discard.
  */
 #include "host.h"
+#include "misuse.h"
 
 static struct reap_context *
 owned(struct host *h, reap_entry *entry, void *arg)
@@ -601,4 +602,70 @@ TEST(resume, a_shared_one_runs_anywhere)
 	CHECK_EQ(f.resumed, REAP_SUSPENDED);
 	CHECK_EQ(f.discarded, 0);
 	host_close(&h);
+}
+
+/* ---- where it must not be */
+
+TEST(resume, of_another_domain_is_refused)
+{
+	struct host			h;
+	struct reap_domain		*domain;
+	struct reap_domain_options	options = { .size = sizeof(options) };
+	struct reap_context_options	owner = { .size = sizeof(owner), .entry = host_return, .flags = REAP_CONTEXT_OWNED };
+	struct reap_context		*context;
+
+	host_open(&h, (struct reap_domain_options){ 0 });
+	CHECK_EQ(reap_domain_create(&options, &domain), 0);
+	CHECK_EQ(reap_context_create(domain, &owner, &context), 0);
+	CHECK_EQ(reap_resume(context, 0, NULL), -EPERM);
+	CHECK_EQ(reap_context_state(context), REAP_STATE_NEW);
+	CHECK_EQ(reap_context_destroy(context, 0), 0);
+	CHECK_EQ(reap_domain_destroy(domain, NULL, NULL), 0);
+	host_close(&h);
+}
+
+static struct reap_context *hooked, *hook_to;
+static int (*hook_does)(void);
+
+static void
+leaves_in_hook(struct reap_worker *worker, struct reap_context *from, struct reap_context *to)
+{
+	(void)worker;
+	(void)to;
+	if (from == hooked && reap_context_state(from) == REAP_STATE_EXITING) {
+		hooked = NULL;
+		(void)hook_does();
+	}
+}
+
+static int hook_resumes(void) { return reap_resume(hook_to, 0, NULL); }
+static int hook_suspends(void) { return reap_suspend(NULL); }
+static int hook_transfers(void) { return reap_transfer(hook_to, NULL); }
+
+static void
+end_under_hook(void *owned_too)
+{
+	struct reap_host	callbacks = host_alone;
+	struct host		h;
+
+	callbacks.on_switch = leaves_in_hook;
+	host_open(&h, (struct reap_domain_options){ .host = &callbacks });
+	hook_to = owned(&h, host_return, NULL);
+	if (owned_too != NULL) {
+		hooked = owned(&h, host_return, NULL);
+		(void)reap_resume(hooked, 0, NULL);
+	} else {
+		hooked = host_spawn(host_return, NULL);
+		host_run();
+	}
+}
+
+TEST(resume, a_hook_that_leaves_aborts)
+{
+	hook_does = hook_resumes;
+	check_misuse("slot-full", end_under_hook, NULL);
+	hook_does = hook_suspends;
+	check_misuse("slot-full", end_under_hook, &hook_to);
+	hook_does = hook_transfers;
+	check_misuse("slot-full", end_under_hook, &hook_to);
 }
