@@ -47,7 +47,7 @@
 #define SEARCH_FIRST	UINT64_C(40)	/* ... with pauses between them from this ... */
 #define SEARCH_STALL	UINT64_C(300)	/* ... to that, by doubling: each look costs who is looked at a miss */
 #define PATIENCE	UINT64_C(1000)	/* a victim that does not switch for so long is in a long body */
-#define HASTE_MAX	4u		/* ... halved so often at most, once for each one that was, until one does switch */
+#define HASTE_MAX	4u		/* halvings of that patience at most: one for each wait in vain, none left after one that was not */
 #define DOZE_MIN	UINT64_C(500000)	/* nanoseconds asleep on watch: at first ... */
 #define DOZE_MAX	UINT64_C(4000000)	/* ... and after some doublings: 250 looks a second */
 #define INJECTED_POLL	UINT64_C(1000000)	/* nanoseconds between two looks at an injected clock */
