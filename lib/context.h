@@ -177,7 +177,7 @@ _Static_assert(sizeof(void *) != 8 || sizeof(struct reap_context) == 128, "a thi
 
 /*
  * A context of this sp has not run and has no stack: its worker has promised it one (reap__stack_promise()).  Many contexts that
- * are spawned, and run one after the other, then share the few stacks that are hot.  Only who is plain is fresh.
+ * are spawned, and run one after the other, then share the few stacks that are hot.  Only who is plain, or simple, is fresh.
  */
 #define REAP__FRESH		((void *)1)
 

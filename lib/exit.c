@@ -320,8 +320,11 @@ ended(struct reap_context *context, intptr_t status)
 {
 	uint32_t flags = reap__flags(context);
 
-	if (REAP_UNLIKELY((flags & REAP__PLAIN) == 0))
+	if (REAP_UNLIKELY((flags & REAP__PLAIN) == 0)) {
+		if (flags & REAP__SIMPLE)
+			reap__simple_exit(context->live->home, context, status);	/* comes back if it is not, after all */
 		exit_cold(reap_worker_self(), status);
+	}
 	exit_now(context->live->home, context, flags, status);	/* it has not left its home */
 }
 

@@ -43,6 +43,29 @@ reap__plain_birth(const struct reap_domain *domain)
 	    (domain->policy != REAP_POLICY_PARENT ? REAP__THINS : 0);
 }
 
+/* What all who are born fresh have in common: the descriptor is the worker's next free one, a stack can be promised. */
+REAP__INLINE void
+reap__beget(struct reap_worker *worker, struct reap_context *context, reap_entry *entry, void *arg, uint32_t flags)
+{
+	worker->descriptors = context->next;
+	worker->ndescriptors--;
+	reap__stack_promise(&worker->cache);
+
+	REAP__SAN_DESCRIPTOR(context, reap__san_taken);
+	context->fresh.entry = entry;
+	context->fresh.arg = arg;
+	reap_md_control(&context->control);
+	reap_completion_init(&context->done);
+	REAP_STORE_RELAXED(&context->flags, flags);
+	context->live = &worker->fresh_live;
+	context->next = NULL;
+	context->user = NULL;
+	REAP_STORE_RELAXED(&context->sp, REAP__FRESH);
+#ifndef REAP_MD_LAUNCH
+	(void)reap__bind(context);	/* the control words that it begins with are those of now */
+#endif
+}
+
 /* From memory that is at hand.  False: nothing has changed. */
 REAP__INLINE bool
 reap__plain_spawn(struct reap_worker *worker, reap_entry *entry, void *arg, struct reap_context **out)
@@ -55,25 +78,9 @@ reap__plain_spawn(struct reap_worker *worker, reap_entry *entry, void *arg, stru
 	    (its & (REAP__BOUND | REAP__KIN | REAP__SUB_ADOPTED)) != REAP__BOUND ||
 	    worker->cache.epoch != REAP_LOAD_RELAXED(&worker->cache.depot->epoch)))	/* relaxed: as in reap__stack_get() */
 		return false;
-	worker->descriptors = context->next;
-	worker->ndescriptors--;
-	reap__stack_promise(&worker->cache);
-
-	REAP__SAN_DESCRIPTOR(context, reap__san_taken);
-	context->fresh.entry = entry;
-	context->fresh.arg = arg;
-	reap_md_control(&context->control);
-	reap_completion_init(&context->done);
-	REAP_STORE_RELAXED(&context->flags, worker->birth);
-	context->live = &worker->fresh_live;
+	reap__beget(worker, context, entry, arg, worker->birth);
 	context->parent = parent;
-	context->next = NULL;
 	context->prev = NULL;
-	context->user = NULL;
-	REAP_STORE_RELAXED(&context->sp, REAP__FRESH);
-#ifndef REAP_MD_LAUNCH
-	(void)reap__bind(context);	/* the control words that it begins with are those of now */
-#endif
 	parent->kids++;
 	REAP_STORE_RELAXED(&worker->count.created, created + 1);
 	/* Release: as in assemble(). */

@@ -29,7 +29,7 @@ reap__simple_birth(const struct reap_domain *domain)
 	    reap__san_by_request() || (domain->policy != REAP_POLICY_ADAPTIVE && domain->policy != REAP_POLICY_SUCCESSOR &&
 	    domain->policy != REAP_POLICY_PARENT))
 		return 0;
-	return (uint32_t)domain->policy << REAP__POLICY_SHIFT | REAP__NEW | REAP__OWNED | REAP__BOUND | REAP__SIMPLE;
+	return (uint32_t)domain->policy << REAP__POLICY_SHIFT | REAP__OWNED | REAP__BOUND | REAP__SIMPLE;
 }
 
 static __attribute__((noinline)) int
@@ -49,31 +49,19 @@ int
 reap_spawn_owned(struct reap_worker *worker, reap_entry *entry, void *arg, struct reap_context **out)
 {
 	struct reap_context	*context;
-	struct reap__live	*live;
 	uint64_t		 created;
 
-	if (REAP_UNLIKELY(worker == NULL || entry == NULL || out == NULL))
+	if (REAP_UNLIKELY(worker == NULL) || REAP_UNLIKELY(entry == NULL) || REAP_UNLIKELY(out == NULL))
 		return -EINVAL;
+	context = worker->descriptors;
 	created = worker->count.created;
-	if (REAP_UNLIKELY(worker->simple == 0 || worker->descriptors == NULL || worker->cache.count == 0 ||
+	if (REAP_UNLIKELY(worker->simple == 0 || context == NULL || worker->cache.count == 0 ||
 	    created == worker->block || worker->current->adopter != NULL || worker->discarded != NULL ||
 	    worker->cache.epoch != REAP_LOAD_RELAXED(&worker->cache.depot->epoch)))	/* relaxed: as in reap__stack_get() */
 		return spawn_cold(worker, entry, arg, out);
-	context = reap__descriptor_get(worker->domain, worker);
-	REAP__SAN_DESCRIPTOR(context, reap__san_taken);
-	reap__stack_promise(&worker->cache);
-	live = reap__settle(worker, context);
-	live->entry = entry;
-	live->arg = arg;
-	reap_completion_init(&context->done);
-	REAP_STORE_RELAXED(&context->flags, worker->simple);
+	reap__beget(worker, context, entry, arg, worker->simple);
 	context->parent = NULL;
-	context->next = NULL;
 	REAP_STORE_RELAXED(&context->prev, context);
-	REAP_STORE_RELAXED(&context->inbox.head, 0);
-	context->inbox.corpses = NULL;
-	context->user = NULL;
-	REAP_STORE_RELAXED(&context->sp, reap_md_make(live, reap__entry));
 	REAP_STORE_RELAXED(&worker->count.created, created + 1);
 	/* Release: as in assemble(). */
 	REAP_STORE_RELEASE(&context->claim, REAP__CLAIM(created + worker->generation, REAP__CLAIMED));
@@ -118,19 +106,35 @@ simple_end(struct reap_worker *worker, struct reap_context *context)
 	reap__san_nobodys(stack->lo, (size_t)(stack->top - stack->lo));
 	context->live = NULL;
 	context->stack = NULL;
-	REAP__COUNT(worker->domain, worker, ledger[REAP_PAYER_PARENT].stacks);
+	reap__count_own(&worker->count.ledger[REAP_PAYER_PARENT].stacks, 1);
 	if (REAP_LIKELY(reap__stack_puts_warm(cache->depot, cache))) {
 		reap__stack_cache_push(cache, stack);
 		stack = NULL;
 	}
-	REAP__COUNT(worker->domain, worker, ledger[REAP_PAYER_PARENT].contexts);
+	reap__count_own(&worker->count.ledger[REAP_PAYER_PARENT].contexts, 1);
 	REAP_STORE_RELAXED(&context->flags, 0);		/* clean */
 	REAP_STORE_RELAXED(&context->claim, 0);		/* FREE, as in reap__descriptor_free() */
 	REAP__SAN_DESCRIPTOR(context, reap__san_nobodys);
 	context->next = worker->descriptors;
 	worker->descriptors = context;
-	if (REAP_UNLIKELY(++worker->ndescriptors > REAP__DESCRIPTORS_KEPT || stack != NULL || cache->spilled))
-		(void)reap__plain_collect_rest(worker, stack);
+	if (REAP_UNLIKELY(++worker->ndescriptors > REAP__DESCRIPTORS_KEPT) || REAP_UNLIKELY(stack != NULL) ||
+	    REAP_UNLIKELY(cache->spilled))
+		return reap__plain_collect_rest(worker, stack);
+	return REAP_ENDED;
+}
+
+/* Something uncommon came back. */
+static __attribute__((noinline)) int
+resumed_cold(struct reap_worker *worker, struct reap_passed *passed)
+{
+	struct reap_context *self = worker->current, *from = self->live->came;
+
+	reap__landed(worker);
+	if (passed != NULL)
+		*passed = (struct reap_passed){ reap__flags(from) & REAP__EXITED ? from->status : from->live->word, from };
+	if ((reap__flags(from) & REAP__EXITED) == 0)
+		return REAP_SUSPENDED;
+	reap__collect(worker, from, self, REAP_PAYER_PARENT, NULL);	/* posted by the landing above */
 	return REAP_ENDED;
 }
 
@@ -139,27 +143,16 @@ static int
 resumed(struct reap_worker *worker, void *arg)
 {
 	struct reap_passed	*passed = arg;
-	struct reap_context	*self = worker->current, *from = self->live->came;
+	struct reap__live	*live = worker->current->live;
+	struct reap_context	*from = live->came;
+	uintptr_t		 prev = worker->slot.reap__prev;
 
-	if (worker->slot.reap__prev == (uintptr_t)&from->done && reap__flags(from) & REAP__SIMPLE) {
-		reap__san_landed(REAP__SAN(self->live));
-		if (passed != NULL)
-			*passed = (struct reap_passed){ from->status, from };
-		return simple_end(worker, from);
-	}
-	reap__landed(worker);
+	if (REAP_UNLIKELY((reap__flags(from) & REAP__SIMPLE) == 0) || REAP_UNLIKELY(prev != 0 && prev != (uintptr_t)&from->done))
+		return resumed_cold(worker, passed);
+	reap__san_landed(REAP__SAN(live));
 	if (passed != NULL)
-		passed->context = from;
-	if (REAP_LIKELY((reap__flags(from) & REAP__EXITED) == 0)) {
-		if (passed != NULL)
-			passed->word = from->live->word;
-		return REAP_SUSPENDED;
-	}
-	/* Posted by the landing above. */
-	if (passed != NULL)
-		passed->word = from->status;
-	reap__collect(worker, from, self, REAP_PAYER_PARENT, NULL);
-	return REAP_ENDED;
+		*passed = (struct reap_passed){ prev != 0 ? from->status : from->live->word, from };
+	return prev != 0 ? simple_end(worker, from) : REAP_SUSPENDED;
 }
 
 /* As a pair with the switch that follows: who comes back to the caller, cancelled or not, by resume or transfer. */
@@ -198,29 +191,95 @@ set_resumer(struct reap_context *context, struct reap_context *resumer)
 	REAP_STORE_RELAXED(&context->prev, resumer);
 }
 
-int
-reap_resume(struct reap_context *to, unsigned flags, struct reap_passed *passed)
+/* Whether it is simple, and can be resumed here and now.  Where simple ones are born there are no hooks. */
+REAP__INLINE bool
+resumes_simply(const struct reap_worker *worker, const struct reap_context *to)
+{
+	return (reap__flags(to) & REAP__SIMPLE) != 0 && to->live->home == worker &&
+	    REAP_LOAD_RELAXED(&to->prev) == to && to->sp != NULL && worker->slot.reap__prev == 0;
+}
+
+static __attribute__((noinline)) int
+resume_cold(struct reap_context *to, unsigned flags, struct reap_passed *passed)
 {
 	struct reap_worker	*worker = reap__here;
 	int			 error;
 
-	if (REAP_UNLIKELY(worker == NULL))
+	if (worker == NULL)
 		return -EPERM;
-	if (REAP_UNLIKELY(to == NULL || (flags & ~REAP_CANCEL) != 0))
+	if (to == NULL || (flags & ~REAP_CANCEL) != 0)
 		return -EINVAL;
 	error = check(worker, to);
-	if (REAP_UNLIKELY(error != 0))
+	if (error != 0)
 		return error;
 	reap__slot_must_be_empty(worker);
-	if (REAP_UNLIKELY(flags != 0 && to->flags & REAP__NEW)) {
+	if (flags != 0 && (reap__fresh(to) || to->flags & REAP__NEW)) {
 		if (passed != NULL)
 			*passed = (struct reap_passed){ -ECANCELED, to };
 		return reap_context_destroy(to, -ECANCELED) == 0 ? REAP_ENDED : -EBUSY;
 	}
+	if (reap__fresh(to))
+		(void)reap__bind(to);
 	set_resumer(to, worker->current);
 	to->live->word = passed != NULL ? passed->word : 0;
 	to->live->how = flags;
 	return reap__leave(worker, to, resumed, passed);
+}
+
+#if defined(REAP_MD_LAUNCH) && !REAP__SAN_WATCHES_STACKS
+/* It is given a stack, and begins at its top, without a frame. */
+static __attribute__((noinline)) int
+resume_fresh(struct reap_worker *worker, struct reap_context *to, struct reap_passed *passed)
+{
+	struct reap_context	*self = worker->current;
+	struct reap__live	*live = reap__settle(worker, to);
+
+	set_resumer(to, self);
+	live->word = passed != NULL ? passed->word : 0;
+	REAP_STORE_RELAXED(&to->sp, NULL);
+	worker->current = to;
+	reap__count_own(&worker->count.switches, 1);
+	return reap_md_leave_launch(&self->sp, live, worker, resumed, passed, &to->control);
+}
+#else
+static int
+resume_fresh(struct reap_worker *worker, struct reap_context *to, struct reap_passed *passed)
+{
+	(void)worker;
+	return resume_cold(to, 0, passed);
+}
+#endif
+
+int
+reap_resume(struct reap_context *to, unsigned flags, struct reap_passed *passed)
+{
+	struct reap_worker *worker = reap__here;
+
+	if (REAP_UNLIKELY(worker == NULL) || REAP_UNLIKELY(to == NULL) || REAP_UNLIKELY(flags != 0) ||
+	    REAP_UNLIKELY(!resumes_simply(worker, to)))
+		return resume_cold(to, flags, passed);
+	if (REAP_UNLIKELY(reap__fresh(to)))
+		return resume_fresh(worker, to, passed);
+	set_resumer(to, worker->current);
+	to->live->word = passed != NULL ? passed->word : 0;
+	to->live->how = 0;
+	return reap__leave_straight(worker, to, resumed, passed);
+}
+
+static __attribute__((noinline)) int
+suspend_cold(intptr_t *word)
+{
+	struct reap_worker	*worker = reap__here;
+	struct reap_context	*self, *to;
+
+	if (worker == NULL || (reap__flags(self = worker->current) & REAP__OWNED) == 0 ||
+	    (to = REAP_LOAD_RELAXED(&self->prev)) == self)
+		return -EPERM;
+	reap__slot_must_be_empty(worker);
+	set_resumer(self, self);
+	self->live->word = word != NULL ? *word : 0;
+	to->live->came = self;
+	return reap__leave(worker, to, suspended, word);
 }
 
 int
@@ -229,14 +288,18 @@ reap_suspend(intptr_t *word)
 	struct reap_worker	*worker = reap__here;
 	struct reap_context	*self, *to;
 
-	if (REAP_UNLIKELY(worker == NULL || (reap__flags(self = worker->current) & REAP__OWNED) == 0 ||
-	    (to = REAP_LOAD_RELAXED(&self->prev)) == self))
-		return -EPERM;
-	reap__slot_must_be_empty(worker);
+	if (REAP_UNLIKELY(worker == NULL))
+		return suspend_cold(word);
+	self = worker->current;
+	to = REAP_LOAD_RELAXED(&self->prev);
+	/* Whom nobody has resumed names itself, who runs. */
+	if (REAP_UNLIKELY((reap__flags(self) & REAP__SIMPLE) == 0) || REAP_UNLIKELY(to->sp == NULL) ||
+	    REAP_UNLIKELY(worker->slot.reap__prev != 0))
+		return suspend_cold(word);
 	set_resumer(self, self);
 	self->live->word = word != NULL ? *word : 0;
 	to->live->came = self;
-	return reap__leave(worker, to, suspended, word);
+	return reap__leave_straight(worker, to, suspended, word);
 }
 
 int
@@ -257,6 +320,8 @@ reap_transfer(struct reap_context *to, intptr_t *word)
 	if (error != 0)
 		return error;
 	reap__slot_must_be_empty(worker);
+	if (reap__fresh(to))
+		(void)reap__bind(to);
 	set_resumer(self, self);
 	set_resumer(to, resumer);
 	to->live->word = word != NULL ? *word : 0;

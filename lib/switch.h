@@ -98,6 +98,19 @@ reap__leave(struct reap_worker *worker, struct reap_context *to, int (*after)(st
 	REAP__COUNT(worker->domain, worker, switches);
 	return reap_md_leave(&from->sp, sp, worker, after, arg);
 }
+
+/* The same to one that is known to be stopped, on this worker, where there are no hooks. */
+REAP__INLINE int
+reap__leave_straight(struct reap_worker *worker, struct reap_context *to, int (*after)(struct reap_worker *, void *), void *arg)
+{
+	struct reap_context	*from = worker->current;
+	void			*sp = to->sp;
+
+	REAP_STORE_RELAXED(&to->sp, NULL);	/* no order: a peek is a snapshot */
+	worker->current = to;
+	reap__count_own(&worker->count.switches, 1);
+	return reap_md_leave(&from->sp, sp, worker, after, arg);
+}
 #else
 REAP__INLINE struct reap_worker *
 reap__switch_plainly(struct reap_worker *worker, struct reap_context *to)
@@ -120,6 +133,12 @@ reap__leave(struct reap_worker *worker, struct reap_context *to, int (*after)(st
 	REAP__COUNT(worker->domain, worker, switches);
 	reap__san_before_switch(REAP__SAN(from->live), REAP__SAN(to->live), false);
 	return after(reap_md_swap(&from->sp, sp, worker), arg);
+}
+
+REAP__INLINE int
+reap__leave_straight(struct reap_worker *worker, struct reap_context *to, int (*after)(struct reap_worker *, void *), void *arg)
+{
+	return reap__leave(worker, to, after, arg);
 }
 #endif
 

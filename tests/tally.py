@@ -49,8 +49,9 @@ def cases(test):
 
 
 def excerpt(text):
-    """The text, indented; of a long one the first part and the last."""
+    """The text, indented, without what went well; of a long one the first part and the last."""
     lines = text.rstrip().splitlines()
+    lines = [line for line in lines if not re.match(r'ok\b', line)] or lines
     if len(lines) > SHOWN:
         half = SHOWN // 2
         lines = lines[:half] + ['... %d lines more ...' % (len(lines) - 2 * half)] + lines[-half:]

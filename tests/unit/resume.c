@@ -428,13 +428,21 @@ TEST(resume, waiting_for_ones_own_resumer_is_told)
 	host_close(&h);
 }
 
+static intptr_t
+resumes_itself(void *arg)
+{
+	CHECK_EQ(reap_resume(self(), 0, NULL), -EBUSY);
+	CHECK_EQ(reap_suspend(NULL), -EPERM);
+	return (intptr_t)arg;
+}
+
 /* Run by a host instead, it is an orphan: its adopter gets it. */
 TEST(resume, one_that_nobody_has_resumed_goes_to_the_adopter)
 {
 	struct host h;
 
 	host_open(&h, (struct reap_domain_options){ 0 });
-	host_ready(owned(&h, host_return, NULL));
+	host_ready(owned(&h, resumes_itself, NULL));
 	host_run();
 	CHECK_EQ(reap_adopter_drain(reap_adopter_default(h.domain), 2), 1);
 	host_close(&h);
@@ -576,6 +584,109 @@ TEST(resume, elsewhere_is_refused_and_discard_is_left_to_the_owner)
 	CHECK_EQ(off, 3);
 }
 
+/*
+ * ---- simple ones, which reap_spawn_owned() makes where memory is at hand: they have no stack until they run
+ */
+
+static struct reap_context *
+fresh(struct host *h, reap_entry *entry, void *arg)
+{
+	struct reap_passed p = { .word = 7 };
+
+	/* What has ended leaves its stack and its descriptor to the next one, and its word. */
+	CHECK_EQ(reap_resume(owned(h, host_return, NULL), 0, &p), REAP_ENDED);
+	return owned(h, entry, arg);
+}
+
+static intptr_t
+note_word(void *arg)
+{
+	*(intptr_t *)arg = reap_resumed_word(self());
+	return 0;
+}
+
+TEST(resume, the_first_word_is_its_own_resumers)
+{
+	struct host		h;
+	struct reap_passed	p = { .word = 8 };
+	intptr_t		word = 1;
+
+	host_open(&h, (struct reap_domain_options){ 0 });
+	CHECK_EQ(reap_resume(fresh(&h, note_word, &word), 0, NULL), REAP_ENDED);
+	CHECK_EQ(word, 0);
+	CHECK_EQ(reap_resume(fresh(&h, note_word, &word), 0, &p), REAP_ENDED);
+	CHECK_EQ(word, 8);
+	CHECK_EQ(p.word, 0);
+	host_close(&h);
+}
+
+TEST(resume, transfer_to_one_without_a_stack)
+{
+	struct host		h;
+	struct reap_passed	p = { 0 };
+	struct reap_context	*a, *b;
+
+	host_open(&h, (struct reap_domain_options){ 0 });
+	/* Two stacks are at hand then. */
+	a = owned(&h, host_return, NULL);
+	b = fresh(&h, word_plus_one, NULL);
+	CHECK_EQ(reap_resume(a, 0, NULL), REAP_ENDED);
+	a = owned(&h, transfer_to, b);
+	CHECK_EQ(reap_resume(a, 0, &p), REAP_ENDED);
+	CHECK(p.context == b);
+	CHECK_EQ(p.word, 11);
+	CHECK_EQ(reap_resume(a, 0, &p), REAP_ENDED);
+	CHECK_EQ(p.word, 12);
+	host_close(&h);
+}
+
+TEST(resume, cancel_or_destroy_of_one_without_a_stack)
+{
+	struct host		h;
+	struct reap_passed	p = { 0 };
+	struct reap_context	*context;
+
+	host_open(&h, (struct reap_domain_options){ 0 });
+	context = fresh(&h, cancellable, NULL);
+	CHECK_EQ(reap_context_state(context), REAP_STATE_NEW);
+	CHECK(reap_resumed_by(context) == NULL);
+	CHECK_EQ(reap_resume(context, REAP_CANCEL, &p), REAP_ENDED);
+	CHECK_EQ(p.word, -ECANCELED);
+	CHECK(p.context == context);
+	CHECK_EQ(unwound, 0);
+	CHECK_EQ(reap_context_destroy(fresh(&h, cancellable, NULL), 0), 0);
+	CHECK_EQ(unwound, 0);
+	host_close(&h);
+}
+
+static void
+leave_elsewhere(struct host *h, struct reap_context *context)
+{
+	struct foreign	f = { .host = h, .context = context };
+	pthread_t	thread;
+
+	CHECK_EQ(pthread_create(&thread, NULL, resume_elsewhere, &f), 0);
+	CHECK_EQ(pthread_join(thread, NULL), 0);
+	CHECK_EQ(f.resumed, -EPERM);
+	CHECK_EQ(f.discarded, 1);
+	CHECK_EQ(reap_worker_discarded(h->worker), 1);
+}
+
+TEST(resume, simple_ones_run_and_die_at_home)
+{
+	struct host		h;
+	struct reap_context	*context;
+
+	host_open_shared(&h, (struct reap_domain_options){ 0 });
+	context = fresh(&h, cancellable, NULL);
+	leave_elsewhere(&h, context);
+	context = fresh(&h, cancellable, NULL);
+	CHECK_EQ(reap_resume(context, 0, NULL), REAP_SUSPENDED);
+	leave_elsewhere(&h, context);
+	CHECK_EQ(unwound, 0);
+	host_close(&h);
+}
+
 static intptr_t
 suspend_twice(void *arg)
 {
@@ -668,4 +779,44 @@ TEST(resume, a_hook_that_leaves_aborts)
 	check_misuse("slot-full", end_under_hook, &hook_to);
 	hook_does = hook_transfers;
 	check_misuse("slot-full", end_under_hook, &hook_to);
+}
+
+static intptr_t
+park_once(void *arg)
+{
+	(void)arg;
+	(void)reap_park(reap_worker_self(), NULL, NULL);
+	return 0;
+}
+
+static struct reap_context *
+leaves_in_next(struct reap_worker *worker)
+{
+	(void)worker;
+	(void)hook_does();
+	return NULL;
+}
+
+/* Who asks for the next one has put itself into the slot. */
+static void
+park_with_such_a_next(void *unused)
+{
+	struct reap_host	callbacks = host_alone;
+	struct host		h;
+
+	(void)unused;
+	callbacks.next = leaves_in_next;
+	host_open(&h, (struct reap_domain_options){ .host = &callbacks });
+	hook_to = owned(&h, host_return, NULL);
+	(void)reap_resume(owned(&h, park_once, NULL), 0, NULL);
+}
+
+TEST(resume, a_next_that_leaves_aborts)
+{
+	hook_does = hook_resumes;
+	check_misuse("slot-full", park_with_such_a_next, NULL);
+	hook_does = hook_suspends;
+	check_misuse("slot-full", park_with_such_a_next, NULL);
+	hook_does = hook_transfers;
+	check_misuse("slot-full", park_with_such_a_next, NULL);
 }
