@@ -5,6 +5,8 @@
  *
  * Two base contexts are parents.  Each waits in turn by wait_any, by wait, and on the domain's adopter, runs what is runnable
  * meanwhile, the other's children too, told late and early; now and then it stops being a worker and starts again.
+ *
+ * Before that one moment by force: the waker is held up between the wake-up and its last touch.
  */
 #include "host.h"
 
@@ -86,12 +88,70 @@ base(void *arg)
 	return NULL;
 }
 
+/* ---- the waker is held up */
+
+#define HELD_UP		50000000L	/* nanoseconds: time enough to leave, for who is let */
+
+static struct reap_context *held_child;
+static int asleep, left;
+
+static void
+idle_reached(struct reap_worker *worker)
+{
+	HOST_STORE(&asleep, 1);
+	host_idle(worker);
+}
+
+static void
+wake_and_stay(struct reap_worker *worker)
+{
+	host_wake(worker);
+	(void)nanosleep(&(struct timespec){ .tv_nsec = HELD_UP }, NULL);
+	CHECK(!HOST_LOAD(&left));	/* what is touched next lies on its stack */
+}
+
+static void *
+ends_the_child(void *arg)
+{
+	struct reap_worker *worker;
+
+	CHECK_EQ(reap_worker_start(host.domain, arg, &worker), 0);
+	while (!HOST_LOAD(&asleep))
+		(void)sched_yield();
+	(void)reap_switch(worker, held_child);
+	CHECK_EQ(reap_worker_stop(worker), 0);
+	return NULL;
+}
+
+static void
+held_up(void)
+{
+	struct reap_context_options options = { .size = sizeof(options), .entry = child };
+	struct reap_worker *worker;
+	pthread_t thread;
+
+	host_calls.idle = idle_reached;
+	host_calls.wake = wake_and_stay;
+	host_init(&host, host_options());
+	CHECK_EQ(reap_worker_start(host.domain, NULL, &worker), 0);
+	CHECK_EQ(reap_context_create(host.domain, &options, &held_child), 0);
+	CHECK_EQ(pthread_create(&thread, NULL, ends_the_child, (void *)1), 0);
+	CHECK_EQ(reap_wait(held_child, 0, NULL), 0);
+	HOST_STORE(&left, 1);
+	CHECK_EQ(pthread_join(thread, NULL), 0);
+	CHECK_EQ(reap_worker_stop(worker), 0);
+	host_fini(&host);
+	host_calls.idle = host_idle;
+	host_calls.wake = host_wake;
+}
+
 int
 main(int argc, char **argv)
 {
 	pthread_t thread[THREADS];
 
 	rounds = host_main(argc, argv, 4000);
+	held_up();
 	host_init(&host, host_options());
 	for (intptr_t i = 0; i < THREADS; i++)
 		CHECK_EQ(pthread_create(&thread[i], NULL, base, (void *)i), 0);

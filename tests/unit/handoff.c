@@ -199,6 +199,43 @@ TEST(handoff, early_without_a_waiter_leaves_a_thin_zombie)
 	host_close(&h);
 }
 
+/* ---- who yields is readied by its successor: another worker may take it at once */
+
+static unsigned ready_again;
+
+static void
+ready_off_the_cpu(struct reap_context *context)
+{
+	CHECK_EQ(reap_context_state(context), REAP_STATE_SUSPENDED);
+	ready_again++;
+	host_ready(context);
+}
+
+static intptr_t
+yields_once(void *arg)
+{
+	(void)reap_yield(reap_worker_self());
+	return (intptr_t)arg;
+}
+
+TEST(handoff, who_yields_is_readied_off_the_cpu)
+{
+	struct reap_host	callbacks = host_alone;
+	struct reap_context	*children[2];
+	struct host		h;
+
+	ready_again = 0;
+	callbacks.ready = ready_off_the_cpu;
+	host_open(&h, (struct reap_domain_options){ .host = &callbacks });
+	for (int i = 0; i < 2; i++)
+		children[i] = host_spawn(yields_once, NULL);
+	host_run();
+	CHECK_EQ(ready_again, 2);
+	for (int i = 0; i < 2; i++)
+		CHECK_EQ(reap_wait(children[i], 0, NULL), 0);
+	host_close(&h);
+}
+
 /* ---- a hook that switches finds the slot full */
 
 static bool armed;
