@@ -26,6 +26,15 @@ yields(void *arg)
 	return (intptr_t)arg;
 }
 
+static intptr_t
+generates(void *arg)
+{
+	(void)arg;
+	for (intptr_t word = 0;; word++)
+		(void)reap_suspend(&word);
+	return 0;
+}
+
 static struct reap_context *ping, *pong;
 
 static intptr_t
@@ -67,8 +76,8 @@ static int home, away;
 #endif
 
 /* One after the other; each measurement runs inside a context, as a host's would. */
-enum which { SWITCH, ONE, MANY, ANY, LIVE, DETACHED, BARE, POINT, SHAPES };
-#define ONCE	(SHAPES - BARE)		/* these have nothing to do with sharing */
+enum which { SWITCH, ONE, MANY, ANY, LIVE, DETACHED, OWNED, RESUME, BARE, POINT, SHAPES };
+#define ONCE	(SHAPES - OWNED)		/* these have nothing to do with sharing */
 
 static struct figures all = { .program = "micro", .n = 2 * SHAPES - ONCE, .rounds = 15, .of = {
 	[SWITCH] = { .name = "switch", .what = "one way, out of line, landing included" },
@@ -78,6 +87,8 @@ static struct figures all = { .program = "micro", .n = 2 * SHAPES - ONCE, .round
 	[MANY] = { .name = "life, 1000 then waited for", .what = "the same, 1000 stacks at a time" },
 	[ANY] = { .name = "life, 1000 then wait-any", .what = "the same, collected by whichever ended" },
 	[LIVE] = { .name = "life, 1000 that yield", .what = "1000 live stacks: each yields once before it ends" },
+	[OWNED] = { .name = "life, owned", .what = "spawn owned, resume: it runs empty, ends, is recycled" },
+	[RESUME] = { .name = "resume and suspend", .what = "there and back, a word across each way" },
 	[DETACHED] = { .name = "life, detached", .what = "create detached, run empty, exit, drained" },
 } };
 
@@ -90,6 +101,7 @@ measure(enum which which)
 	struct reap_context_options detached = {
 		.size = sizeof(detached), .entry = empty, .flags = REAP_CONTEXT_DETACHED,
 	};
+	struct reap_passed passed = { 0 };
 	double since = nanoseconds(CLOCK_PROCESS_CPUTIME_ID);
 	long n = LIVES;
 
@@ -139,6 +151,19 @@ measure(enum which which)
 			while (reap_adopter_drain(reap_adopter_default(domain), 64) > 0)
 				continue;
 		}
+		break;
+	case OWNED:
+		for (long i = 0; i < n; i++) {
+			must(reap_spawn_owned(worker, empty, NULL, &child[0]));
+			(void)reap_resume(child[0], 0, &passed);
+		}
+		break;
+	case RESUME:
+		n = 2000000;
+		must(reap_spawn_owned(worker, generates, NULL, &child[0]));
+		for (long i = 0; i < n; i++)
+			(void)reap_resume(child[0], 0, &passed);
+		must(reap_context_destroy(child[0], 0));
 		break;
 	case SHAPES:
 		break;

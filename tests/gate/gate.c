@@ -126,6 +126,40 @@ lives_any(long n)
 	}
 }
 
+static void
+lives_owned(long n)
+{
+	struct reap_worker *worker = reap_worker_self();
+	struct reap_context *child;
+	struct reap_passed passed = { 0 };
+
+	for (long i = 0; i < n; i++) {
+		must(reap_spawn_owned(worker, empty, NULL, &child));
+		(void)reap_resume(child, 0, &passed);
+	}
+}
+
+static intptr_t
+generate(void *arg)
+{
+	(void)arg;
+	for (intptr_t word = 0;; word++)
+		(void)reap_suspend(&word);
+	return 0;
+}
+
+static void
+resumes(long n)
+{
+	struct reap_context *generator;
+	struct reap_passed passed = { 0 };
+
+	must(reap_spawn_owned(reap_worker_self(), generate, NULL, &generator));
+	for (long i = 0; i < n; i++)
+		(void)reap_resume(generator, 0, &passed);
+	must(reap_context_destroy(generator, 0));
+}
+
 static const struct {
 	const char *name;
 	void	(*run)(long n);
@@ -135,6 +169,8 @@ static const struct {
 	{ "life-one", lives_one },
 	{ "life-many", lives_many },
 	{ "life-any", lives_any },
+	{ "life-owned", lives_owned },
+	{ "resume", resumes },
 };
 
 static void	(*subject)(long n);

@@ -12,7 +12,7 @@ import shutil
 import subprocess
 import sys
 
-SUBJECTS = ['switch', 'landing-empty', 'life-one', 'life-many', 'life-any']
+SUBJECTS = ['switch', 'landing-empty', 'life-one', 'life-many', 'life-any', 'life-owned', 'resume']
 N = 1000
 
 
