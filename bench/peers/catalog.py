@@ -21,6 +21,7 @@ PEERS = [
     Peer('private.so', 'libreap.so, private contexts', 'reap.c', 'private', links=('shared',), only=ALONE),
     Peer('shared', 'libreap.a, shared contexts', 'reap.c', 'shared', links=('static',)),
     Peer('shared.so', 'libreap.so, shared contexts', 'reap.c', 'shared', links=('shared',), only=SPEED),
+    Peer('owned', 'libreap.a, owned contexts', 'reap_owned.c', links=('static',), only=ALONE),
     Peer('runtime', 'libreap.a, runtime', 'reap_runtime.c', links=('static',)),
     Peer('runtime.so', 'libreap.so, runtime', 'reap_runtime.c', links=('shared',), only=SPEED),
     Peer('plain', 'libreap.a, runtime, plain reaper', 'reap_runtime.c', 'plain', links=('static',), only=LIVES),
@@ -122,7 +123,7 @@ class Builder:
             else:
                 libraries = [os.path.join(runtime, 'libreap-runtime.so'), os.path.join(lib, 'libreap.so')]
                 command += ['-Wl,-rpath,' + runtime, '-Wl,-rpath,' + lib]
-            if peer.source == 'reap.c':
+            if peer.source != 'reap_runtime.c':
                 libraries = libraries[1:]
             command += libraries
             files += libraries
