@@ -820,3 +820,67 @@ TEST(resume, a_next_that_leaves_aborts)
 	hook_does = hook_transfers;
 	check_misuse("slot-full", park_with_such_a_next, NULL);
 }
+
+/* Words and cancellations that are not there are not those of before. */
+static struct reap_context *partner;
+
+static intptr_t
+passes_nothing(void *arg)
+{
+	struct reap_context	*self = reap_worker_current(reap_worker_self());
+	intptr_t		 word = 5;
+
+	CHECK(reap_resumed_by(self) == arg);
+	CHECK_EQ(reap_suspend(&word), 0);
+	CHECK_EQ(reap_suspend(NULL), -ECANCELED);
+	CHECK_EQ(reap_suspend(&word), 0);	/* transferred to, with nothing: not cancelled again */
+	CHECK_EQ(word, 0);
+	return 3;
+}
+
+static intptr_t
+transfers_nothing(void *arg)
+{
+	CHECK_EQ(reap_transfer(partner, NULL), 0);
+	return (intptr_t)arg;
+}
+
+static intptr_t
+is_resumed_by_nobody(void *arg)
+{
+	host_yield();				/* who waits for us has claimed us */
+	CHECK(reap_resumed_by(reap_worker_current(reap_worker_self())) == NULL);
+	return (intptr_t)arg;
+}
+
+static intptr_t
+waits_for_it(void *arg)
+{
+	CHECK_EQ(reap_wait(host_spawn(is_resumed_by_nobody, arg), 0, NULL), 0);
+	return 0;
+}
+
+TEST(resume, what_is_not_passed_is_nothing)
+{
+	struct reap_passed	passed = { 9, NULL };
+	struct reap_context	*first, *base;
+	struct host		h;
+
+	host_open(&h, (struct reap_domain_options){ 0 });
+	base = reap_worker_base(h.worker);
+	CHECK_EQ(reap_spawn_owned(h.worker, passes_nothing, base, &partner), 0);
+	CHECK_EQ(reap_spawn_owned(h.worker, transfers_nothing, (void *)4, &first), 0);
+	CHECK_EQ(reap_resume(partner, 0, &passed), REAP_SUSPENDED);
+	CHECK_EQ(passed.word, 5);
+	passed.word = 8;
+	CHECK_EQ(reap_resume(partner, 0, &passed), REAP_SUSPENDED);
+	CHECK_EQ(passed.word, 0);
+	passed.word = 8;
+	CHECK_EQ(reap_resume(partner, REAP_CANCEL, &passed), REAP_SUSPENDED);
+	CHECK_EQ(reap_resume(first, 0, &passed), REAP_ENDED);
+	CHECK(passed.context == partner && passed.word == 3);
+	CHECK_EQ(reap_resume(first, 0, &passed), REAP_ENDED);
+	CHECK_EQ(passed.word, 4);
+	CHECK_EQ(reap_wait(host_spawn(waits_for_it, NULL), 0, NULL), 0);
+	host_close(&h);
+}
