@@ -3,6 +3,7 @@
  * adopter.c: who reaps what no parent will: budget and backlog, heirs, sleeping until there is work.
  */
 #include "host.h"
+#include "worker.h"
 
 static void
 spawn_detached(unsigned n)
@@ -465,4 +466,106 @@ TEST(adopter, is_drained_while_another_sleeps_on_it)
 	reap_adopter_interrupt(janitor.adopter);
 	CHECK_EQ(reap_wait(context, 0, NULL), 0);
 	host_close(&h);
+}
+
+/* An interrupt, and a drain that takes its kick, between the look of reap_adopter_wait() and its sleep. */
+static struct reap_adopter *disturbed;
+static bool	 interrupts;
+static int	 wait_said;
+
+static struct reap_context *
+next_interrupts(struct reap_worker *worker)
+{
+	if (interrupts) {
+		/* The context in reap_adopter_wait() has looked, and is about to be parked. */
+		interrupts = false;
+		reap_adopter_interrupt(disturbed);
+		(void)reap_adopter_drain(disturbed, 4);
+	}
+	return host_next(worker);
+}
+
+static intptr_t
+waits_to_drain(void *arg)
+{
+	/* A parent may sleep on its own inbox more cheaply: this is another one. */
+	if (arg != NULL) {
+		(void)host_spawn(host_gated, arg);
+		host_yield();
+	}
+	interrupts = true;
+	wait_said = reap_adopter_wait(disturbed);
+	if (arg != NULL)
+		gate_open(arg);
+	CHECK_EQ(reap_wait_any(0, NULL), arg != NULL ? 0 : -ECHILD);
+	return 0;
+}
+
+TEST(adopter, a_drain_does_not_swallow_an_interrupt)
+{
+	struct reap_host	callbacks = host_alone;
+	struct gate		gate = GATE_INIT;
+	struct reap_context	*context;
+	struct host		h;
+
+	callbacks.next = next_interrupts;
+	for (int parent = 0; parent < 2; parent++) {
+		host_open(&h, (struct reap_domain_options){ .host = &callbacks });
+		disturbed = reap_adopter_default(h.domain);
+		wait_said = 1;
+		context = host_spawn(waits_to_drain, parent ? &gate : NULL);
+		host_run();
+		CHECK_EQ(wait_said, -ECANCELED);
+		CHECK_EQ(reap_wait(context, 0, NULL), 0);
+		host_close(&h);
+	}
+}
+
+/* An adopter ends: who sleeps at its heir is told, and the heir is named no more. */
+static unsigned inherited;
+
+static intptr_t
+drains_what_is_inherited(void *arg)
+{
+	while (reap_adopter_wait(arg) == 0)
+		inherited += (unsigned)reap_adopter_drain(arg, 10);
+	return 0;
+}
+
+TEST(adopter, an_heir_that_sleeps_is_told)
+{
+	static const enum reap_policy policies[] = { REAP_POLICY_SUCCESSOR, REAP_POLICY_ADOPTER };
+
+	for (size_t p = 0; p < sizeof(policies) / sizeof(policies[0]); p++) {
+		struct gate		gate = GATE_INIT;
+		struct reap_adopter	*elder, *younger;
+		struct reap_context	*drainer, *child[2];
+		struct host		h;
+
+		host_open(&h, (struct reap_domain_options){ .policy = policies[p] });
+		CHECK_EQ(reap_adopter_create(h.domain, NULL, &elder), 0);
+		CHECK_EQ(reap_adopter_create(h.domain, elder, &younger), 0);
+		drainer = host_create((struct reap_context_options){ .entry = drains_what_is_inherited, .arg = elder,
+		    .policy = REAP_POLICY_PARENT });
+		/* A corpse; or a stack, of one before and of one after the end of the adopter. */
+		child[0] = host_create((struct reap_context_options){ .entry = host_return, .adopter = younger,
+		    .flags = p == 0 ? REAP_CONTEXT_DETACHED : 0 });
+		child[1] = host_create((struct reap_context_options){ .entry = host_gated, .arg = &gate, .adopter = younger });
+		host_run();
+		inherited = 0;
+		CHECK_EQ(reap_adopter_destroy(younger), 0);
+		host_run();
+		CHECK_EQ(inherited, 1);
+		gate_open(&gate);
+		host_run();
+		CHECK_EQ(inherited, p == 0 ? 1 : 2);
+		CHECK_EQ(reap_wait(child[1], 0, NULL), 0);
+		if (p == 1)
+			CHECK_EQ(reap_wait(child[0], 0, NULL), 0);
+		reap_adopter_interrupt(elder);
+		CHECK_EQ(reap_wait(drainer, 0, NULL), 0);
+		CHECK_EQ(elder->refs, 1);
+		CHECK_EQ(reap_adopter_destroy(elder), 0);
+		host_close(&h);
+	}
 }

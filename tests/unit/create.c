@@ -384,3 +384,78 @@ TEST(create, too_many_children_are_refused)
 	CHECK_EQ(reap_wait_any(0, NULL), -ECHILD);
 	host_close(&h);
 }
+
+/* What a create that fails gives back. */
+TEST(create, a_create_that_fails_keeps_nothing)
+{
+	struct reap_context_options	options = { .size = sizeof(options), .entry = host_return };
+	struct reap_context		*last, *context;
+	struct reap_group		*group;
+	struct host			h;
+
+	host_open(&h, (struct reap_domain_options){ .limit = 1 });
+	CHECK_EQ(reap_group_create(h.domain, &group), 0);
+	(void)host_create((struct reap_context_options){ .entry = host_return, .group = group });
+	host_run();
+	CHECK_EQ(reap_adopter_drain(reap_adopter_default(h.domain), 4), 1);
+	last = host_spawn(host_return, NULL);
+	CHECK_EQ(reap_wait(last, 0, NULL), 0);
+	for (int i = 0; i < 4; i++) {
+		options.group = i % 2 ? group : NULL;
+		options.stack_size = i % 2 ? 0 : 1;
+		CHECK_EQ(reap_context_create(h.domain, &options, &context), i % 2 ? -ESRCH : -EINVAL);
+		context = host_spawn(host_return, NULL);
+		CHECK(context == last);		/* the descriptor that was used last is the next one's */
+		CHECK_EQ(reap_wait(context, 0, NULL), 0);
+	}
+	CHECK_EQ(reap_group_destroy(group), 0);
+	host_close(&h);
+}
+
+/* Owned by a thread that was no worker. */
+static struct reap_context *made;
+
+static void *
+makes_owned(void *arg)
+{
+	struct reap_context_options options = {
+		.size = sizeof(options), .entry = host_return, .arg = (void *)6, .flags = REAP_CONTEXT_OWNED,
+	};
+
+	CHECK_EQ(reap_context_create(arg, &options, &made), 0);
+	return NULL;
+}
+
+TEST(create, who_is_owned_by_a_stranger_runs_anywhere)
+{
+	struct reap_passed	passed = { 0, NULL };
+	pthread_t		thread;
+	struct host		h;
+
+	host_open(&h, (struct reap_domain_options){ 0 });
+	CHECK_EQ(pthread_create(&thread, NULL, makes_owned, h.domain), 0);
+	CHECK_EQ(pthread_join(thread, NULL), 0);
+	CHECK(reap_context_home(made) == NULL);
+	CHECK_EQ(reap_resume(made, 0, &passed), REAP_ENDED);
+	CHECK_EQ(passed.word, 6);
+	host_close(&h);
+}
+
+/* What a domain lists at its end. */
+TEST(domain, a_domain_lists_orphans_and_not_the_detached)
+{
+	for (int listed = 0; listed < 2; listed++) {
+		unsigned	n = 0;
+		struct host	h;
+
+		host_open(&h, (struct reap_domain_options){ 0 });
+		for (int i = 0; i < 1500; i++)		/* more than one drain takes */
+			(void)host_create((struct reap_context_options){ .entry = host_return, .flags = REAP_CONTEXT_DETACHED });
+		for (int i = 0; i < 3; i++)
+			(void)host_spawn(host_return, NULL);
+		host_run();
+		CHECK_EQ(reap_worker_stop(h.worker), 0);
+		CHECK_EQ(reap_domain_destroy(h.domain, listed ? host_unjoined : NULL, &n), 0);
+		CHECK_EQ(n, listed ? 3 : 0);
+	}
+}

@@ -231,3 +231,91 @@ TEST(deadlock, the_dying_end_a_wait_without_host)
 		CHECK_EQ(reap_domain_destroy(domain, NULL, NULL), 0);
 	}
 }
+
+/* A parent in whose child's wait it would wait for itself. */
+static struct reap_handle its_parent;
+static int	 parent_said, child_said;
+
+static intptr_t
+waits_for_its_parent(void *arg)
+{
+	(void)arg;
+	child_said = reap_join(its_parent, 0, NULL);
+	return 0;
+}
+
+static intptr_t
+waits_for_its_child(void *arg)
+{
+	struct reap_context *self = reap_worker_current(reap_worker_self()), *child;
+
+	its_parent = reap_context_handle(self);
+	child = host_spawn(waits_for_its_parent, NULL);
+	if (arg == NULL)
+		host_yield();		/* it sleeps already; else it finds us asleep */
+	parent_said = reap_wait(child, 0, NULL);
+	return 4;
+}
+
+TEST(deadlock, a_parent_and_its_child_do_not_both_sleep)
+{
+	struct host h;
+
+	for (int first = 0; first < 2; first++) {
+		host_open(&h, (struct reap_domain_options){ 0 });
+		parent_said = child_said = 1;
+		(void)host_spawn(waits_for_its_child, first ? &h : NULL);
+		host_run();
+		if (first) {
+			CHECK_EQ(child_said, -EDEADLK);		/* and then it ended, and was collected */
+			CHECK_EQ(parent_said, 0);
+			CHECK_EQ(reap_wait_any(REAP_NOHANG, NULL), 0);
+		} else {
+			CHECK_EQ(parent_said, -EDEADLK);
+			CHECK_EQ(child_said, 0);
+			CHECK_EQ(reap_adopter_drain(reap_adopter_default(h.domain), 4), 1);	/* an orphan, by then */
+			CHECK_EQ(reap_wait_any(REAP_NOHANG, NULL), -ECHILD);
+		}
+		host_close(&h);
+	}
+}
+
+/* A thread waits for one that waits itself. */
+static void *
+joins(void *arg)
+{
+	CHECK_EQ(reap_join(*(struct reap_handle *)arg, 0, NULL), 0);
+	return NULL;
+}
+
+static intptr_t
+waits_while_claimed(void *arg)
+{
+	struct gate *gate = arg;
+
+	gate_pass(&gate[0]);
+	CHECK_EQ(reap_wait(host_spawn(host_gated, &gate[1]), 0, NULL), 0);
+	return 0;
+}
+
+TEST(deadlock, a_thread_that_waits_closes_no_circle)
+{
+	struct gate		gate[2] = { GATE_INIT, GATE_INIT };
+	struct reap_handle	handle;
+	pthread_t		thread;
+	struct host		h;
+
+	host_open(&h, (struct reap_domain_options){ 0 });
+	handle = reap_context_handle(host_spawn(waits_while_claimed, gate));
+	host_run();
+	CHECK_EQ(pthread_create(&thread, NULL, joins, &handle), 0);
+	while (reap_join(handle, REAP_NOHANG, NULL) != -EBUSY)
+		CHECK_EQ(sched_yield(), 0);
+	for (int i = 0; i < 2; i++) {
+		gate_open(&gate[i]);
+		host_run();
+	}
+	CHECK_EQ(pthread_join(thread, NULL), 0);
+	CHECK_EQ(reap_wait_any(0, NULL), -ECHILD);
+	host_close(&h);
+}

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * descriptors.c: the memory of descriptors comes back, whoever referred to it last; and what lies there then has another name.
+ * descriptors.c: the memory of descriptors comes back, whoever referred to it last; and what lies there then has another name,
+ * and nothing of the last one.
  */
 #include "host.h"
+#include "worker.h"
 
 #define LIVES	4000
 
@@ -209,5 +211,318 @@ TEST(descriptors, that_are_free_are_not_counted)
 			CHECK_EQ(reap_domain_for_each(h.domain, NULL, NULL), (size_t)(40 - i));
 		}
 	}
+	host_close(&h);
+}
+
+/* A new life has nothing of the last one in its place. */
+static intptr_t
+has_nothing(void *arg)
+{
+	struct reap_context *self = reap_worker_current(reap_worker_self());
+
+	CHECK(reap_context_user(self) == NULL);
+	CHECK_EQ(reap_children(), 0);
+	CHECK_EQ(reap_wait_any(REAP_NOHANG, NULL), -ECHILD);
+	reap_context_set_user(self, arg);
+	(void)reap_no_zombies(true);
+	return (intptr_t)arg;
+}
+
+TEST(descriptors, a_new_life_inherits_nothing)
+{
+	struct reap_context	*child, *last = NULL;
+	struct reap_result	r;
+	unsigned		again = 0;
+	struct host		h;
+
+	host_open(&h, (struct reap_domain_options){ 0 });
+	for (int i = 0; i < 200; i++) {
+		child = host_spawn(has_nothing, &h);
+		again += child == last;
+		last = child;
+		CHECK(reap_context_user(child) == NULL);
+		CHECK_EQ(reap_context_state(child), REAP_STATE_NEW);
+		CHECK_EQ(reap_wait(child, 0, &r), 0);
+		CHECK(r.user == &h && r.status == (intptr_t)&h);
+	}
+	CHECK(again > 50);
+	host_close(&h);
+}
+
+/* What a descriptor or a stack remembers is not the next one's. */
+static unsigned off;
+
+static void
+counts_off(struct reap_context *context, intptr_t status)
+{
+	(void)context;
+	(void)status;
+	off++;
+}
+
+static intptr_t
+leaves_a_named_one(void *arg)
+{
+	(void)reap_context_handle(host_spawn(host_gated, arg));
+	host_yield();
+	return 0;
+}
+
+static intptr_t
+collects_a_named_one(void *arg)
+{
+	struct reap_context *child = host_spawn(host_return, arg);
+
+	(void)reap_context_handle(child);
+	CHECK_EQ(reap_wait(child, 0, NULL), 0);
+	CHECK_EQ(reap_context_share(reap_worker_current(reap_worker_self())), 0);
+	return 0;
+}
+
+TEST(descriptors, what_the_last_one_had_is_not_the_next_ones)
+{
+	struct reap_host	callbacks = host_alone;
+	struct gate		gate = GATE_INIT;
+	struct reap_context	*child;
+	struct host		h;
+
+	callbacks.shares = true;
+	host_open(&h, (struct reap_domain_options){ .host = &callbacks, .policy = REAP_POLICY_SUCCESSOR });
+	child = host_create((struct reap_context_options){ .entry = host_return, .off_cpu = counts_off });
+	CHECK_EQ(reap_wait(child, 0, NULL), 0);
+	CHECK(host_spawn(host_return, NULL) == child);
+	(void)reap_context_handle(child);
+	CHECK_EQ(reap_wait(child, 0, NULL), 0);
+	CHECK_EQ(off, 1);			/* its off_cpu() was not called for this one */
+	/* How many shared children the last one on that stack had. */
+	CHECK_EQ(reap_wait(host_spawn(leaves_a_named_one, &gate), 0, NULL), 0);
+	CHECK_EQ(reap_wait(host_spawn(collects_a_named_one, NULL), 0, NULL), 0);
+	gate_open(&gate);
+	host_run();
+	CHECK_EQ(reap_adopter_drain(reap_adopter_default(h.domain), 4), 1);
+	host_close(&h);
+}
+
+/* Generations: a worker has them by the block, who is no worker one by one. */
+enum { BLOCK = 1 << 16 };
+static bool	 given[4 * BLOCK];
+
+static void
+note_generation(struct reap_handle handle)
+{
+	CHECK(handle.generation > 0 && handle.generation < sizeof(given));
+	CHECK(!given[handle.generation]);
+	given[handle.generation] = true;
+}
+
+static void *
+makes_one(void *arg)
+{
+	struct reap_context_options	options = { .size = sizeof(options), .entry = host_return };
+	struct reap_context		*context;
+
+	CHECK_EQ(reap_context_create(arg, &options, &context), 0);
+	note_generation(reap_context_handle(context));
+	CHECK_EQ(reap_context_destroy(context, 0), 0);
+	CHECK_EQ(reap_join(reap_context_handle(context), 0, NULL), 0);
+	return NULL;
+}
+
+static void
+one_by_a_stranger(struct reap_domain *domain)
+{
+	pthread_t thread;
+
+	CHECK_EQ(pthread_create(&thread, NULL, makes_one, domain), 0);
+	CHECK_EQ(pthread_join(thread, NULL), 0);
+}
+
+/* As if it had made so many more that three are left of its block; they are not live. */
+static void
+use_up(struct reap_worker *worker)
+{
+	uint64_t n = worker->block - worker->count.created - 3;
+
+	worker->count.created += n;
+	worker->loose += n;
+}
+
+TEST(descriptors, no_generation_is_given_twice)
+{
+	struct reap_result	r;
+	struct host		h;
+
+	host_open(&h, (struct reap_domain_options){ 0 });
+	note_generation(reap_context_handle(reap_worker_base(h.worker)));
+	one_by_a_stranger(h.domain);
+	for (int i = 0; i < 24; i++) {
+		struct reap_context *owned;
+
+		if (i < 12) {
+			CHECK_EQ(reap_wait(host_spawn(host_return, NULL), 0, &r), 0);
+			note_generation(r.handle);
+		} else {
+			CHECK_EQ(reap_spawn_owned(h.worker, host_return, NULL, &owned), 0);
+			note_generation((struct reap_handle){ (uintptr_t)owned, REAP__CLAIM_GENERATION(owned->claim) });
+			CHECK_EQ(reap_resume(owned, 0, NULL), REAP_ENDED);
+		}
+		if (i % 12 == 3)
+			use_up(h.worker);
+		if (i % 12 == 2 || i % 12 == 9)
+			one_by_a_stranger(h.domain);
+	}
+	host_close(&h);
+}
+
+/* A worker that collects more than it needs hands descriptors on. */
+TEST(descriptors, a_collector_keeps_only_so_many_descriptors)
+{
+	enum { MANY = 3 * REAP__DESCRIPTORS_KEPT };
+	struct host h;
+
+	host_open(&h, (struct reap_domain_options){ 0 });
+	for (int round = 0; round < 2; round++) {
+		for (unsigned i = 0; i < MANY; i++)
+			(void)host_spawn(host_return, NULL);
+		host_run();
+		for (unsigned i = 0; i < MANY; i++) {
+			CHECK_EQ(reap_wait_any(0, NULL), 0);
+			CHECK(h.worker->ndescriptors <= REAP__DESCRIPTORS_KEPT);
+		}
+	}
+	host_close(&h);
+}
+
+/* Descriptors, wherever they lie, are counted, and used before others are made. */
+static uint64_t
+carved(const struct reap_domain *domain)
+{
+	uint64_t n = 0;
+
+	for (const struct reap__descriptors *slab = domain->slabs; slab != NULL; slab = slab->next) {
+		CHECK_EQ(slab->mapped, REAP__SLAB_SIZE);	/* the unaligned ends were given back */
+		n += ((uint64_t)1 << 32) + slab->carved;
+	}
+	return n;
+}
+
+static size_t
+on_the_list(const struct reap_context *context)
+{
+	size_t n = 0;
+
+	for (; context != NULL; context = context->next)
+		n++;
+	return n;
+}
+
+TEST(descriptors, descriptors_are_counted_where_they_lie)
+{
+	enum { MANY = 20000 };
+	static struct reap_context	*one[MANY];
+	uint64_t			so_many = 0;
+	struct host			h;
+
+	host_open(&h, (struct reap_domain_options){ 0 });
+	for (int round = 0; round < 3; round++) {
+		struct reap_worker *worker = round < 2 ? h.worker : NULL;
+
+		for (int i = 0; i < MANY; i++) {
+			one[i] = reap__descriptor_get(h.domain, worker);
+			CHECK(one[i] != NULL && reap_context_domain(one[i]) == h.domain);
+		}
+		CHECK(round != 1 || carved(h.domain) <= so_many + 64);	/* which come by the batch */
+		so_many = carved(h.domain);
+		for (int i = 0; i < MANY; i++)
+			reap__descriptor_put(h.domain, worker, one[i]);
+		CHECK_EQ(on_the_list(h.worker->descriptors), h.worker->ndescriptors);
+		CHECK(h.worker->ndescriptors <= 4 * REAP__DESCRIPTORS_KEPT);
+		if (round == 1)
+			(void)reap_trim(h.domain);
+		CHECK(round != 1 || h.domain->returned == NULL);
+		CHECK_EQ(on_the_list(h.domain->descriptors), h.domain->ndescriptors);
+	}
+	/* The same after they have given their pages back: those are carved anew before others are mapped. */
+	for (int round = 0; round < 2; round++) {
+		uint64_t slabs = carved(h.domain) >> 32;
+
+		(void)reap_trim(h.domain);
+		CHECK_EQ(on_the_list(h.domain->descriptors), h.domain->ndescriptors);
+		for (int i = 0; i < MANY; i++)
+			one[i] = reap__descriptor_get(h.domain, NULL);
+		CHECK_EQ(carved(h.domain) >> 32, slabs);
+		for (int i = 0; i < MANY; i++)
+			reap__descriptor_put(h.domain, NULL, one[i]);
+		CHECK_EQ(on_the_list(h.domain->descriptors), h.domain->ndescriptors);
+	}
+	host_close(&h);
+}
+
+/* A worker is not charged with what is used in another domain, and keeps no descriptor of it. */
+TEST(descriptors, usage_and_descriptors_stay_in_their_domain)
+{
+	const struct reap_domain_options	options = { .size = sizeof(options), .usage = true };
+	const struct reap_context_options	o = { .size = sizeof(o), .entry = host_return };
+	struct reap_domain			*other;
+	struct reap_context			*context, *next;
+	struct reap_handle			name;
+	uint64_t				refs;
+	struct host				h;
+
+	host_open(&h, (struct reap_domain_options){ 0 });
+	CHECK_EQ(reap_domain_create(&options, &other), 0);
+	CHECK_EQ(reap_context_create(other, &o, &context), 0);
+	CHECK_EQ(reap_context_destroy(context, 0), 0);
+	next = reap_worker_base(h.worker) + 1;		/* where the usage of the collector would be */
+	refs = next->refs;
+	name = reap_context_handle(context);
+	CHECK_EQ(reap_hold(name), 0);
+	CHECK_EQ(reap_join(name, 0, NULL), 0);
+	CHECK_EQ(next->refs, refs);
+	CHECK_EQ(reap_release(name), 0);		/* its descriptor is no worker's of ours */
+	context = host_spawn(host_return, NULL);
+	CHECK(reap_context_domain(context) == h.domain);
+	CHECK_EQ(reap_wait(context, 0, NULL), 0);
+	CHECK_EQ(reap_domain_destroy(other, NULL, NULL), 0);
+	host_close(&h);
+}
+
+/* An adopter is named as often as there are descriptors that name it. */
+static intptr_t
+has_children_of_an_adopter(void *arg)
+{
+	struct reap_context	*self, *child;
+	uint32_t		 refs;
+
+	CHECK_EQ(reap_adopter_assume(arg), 0);
+	refs = ((struct reap_adopter *)arg)->refs;
+	for (int i = 0; i < 3; i++)
+		CHECK_EQ(reap_wait(host_spawn(host_return, NULL), 0, NULL), 0);
+	for (int i = 0; i < 3; i++) {
+		CHECK_EQ(reap_spawn_owned(reap_worker_self(), host_return, NULL, &child), 0);
+		CHECK(child->adopter == arg);		/* and so of its children */
+		CHECK_EQ(reap_resume(child, 0, NULL), REAP_ENDED);
+	}
+	CHECK_EQ(((struct reap_adopter *)arg)->refs, refs);
+	self = reap_worker_current(reap_worker_self());
+	CHECK_EQ(reap_adopter_assume(reap_adopter_default(reap_context_domain(self))), 0);
+	CHECK_EQ(((struct reap_adopter *)arg)->refs, refs - 1);
+	CHECK(self->adopter == NULL);
+	CHECK_EQ(reap_adopter_assume(arg), 0);
+	return 0;
+}
+
+TEST(descriptors, children_of_an_adopter_let_it_go)
+{
+	struct reap_adopter	*init;
+	struct reap_context	*parent;
+	struct host		h;
+
+	host_open(&h, (struct reap_domain_options){ 0 });
+	CHECK_EQ(reap_adopter_create(h.domain, NULL, &init), 0);
+	parent = host_spawn(has_children_of_an_adopter, init);
+	CHECK_EQ(reap_wait(parent, 0, NULL), 0);
+	CHECK_EQ(init->refs, 1);
+	CHECK_EQ(reap_adopter_destroy(init), 0);
 	host_close(&h);
 }

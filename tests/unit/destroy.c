@@ -387,3 +387,141 @@ TEST(destroy, ends_group_members_and_pinned_ones)
 	CHECK_EQ(reap_adopter_drain(reap_adopter_default(h.domain), 10), 1);
 	host_close(&h);
 }
+
+/* Whose stack was left in a sleep is not asleep on it in the next life. */
+static intptr_t
+sleeps_on_a_group(void *arg)
+{
+	return reap_group_wait(arg, 0, NULL);
+}
+
+static __attribute__((noinline)) void
+fill(volatile unsigned char *junk, size_t size)
+{
+	for (size_t i = 0; i < size; i++)
+		junk[i] = 0x5a;
+}
+
+static intptr_t
+covers_its_stack(void *arg)
+{
+	unsigned char junk[4096];
+
+	fill(junk, sizeof(junk));
+	gate_pass(arg);
+	return 0;
+}
+
+TEST(destroy, a_stack_left_in_a_sleep_is_as_good_as_new)
+{
+	struct reap_host	callbacks = host_alone;
+	struct gate		gate[2] = { GATE_INIT, GATE_INIT };
+	struct reap_group	*its;
+	struct reap_context	*child;
+	struct host		h;
+
+	callbacks.shares = true;
+	host_open(&h, (struct reap_domain_options){ .host = &callbacks, .policy = REAP_POLICY_SUCCESSOR });
+	for (int i = 0; i < 2; i++)		/* the second ones are plain */
+		CHECK_EQ(reap_wait(host_spawn(host_return, NULL), 0, NULL), 0);
+	CHECK_EQ(reap_group_create(h.domain, &its), 0);
+	(void)host_create((struct reap_context_options){ .entry = host_gated, .arg = &gate[0], .group = its });
+	child = host_spawn(sleeps_on_a_group, its);
+	host_run();
+	CHECK_EQ(reap_context_destroy(child, 1), 0);
+	CHECK_EQ(reap_wait(child, 0, NULL), 0);
+	child = host_spawn(covers_its_stack, &gate[1]);
+	host_run();
+	CHECK_EQ(reap_context_destroy(child, 2), 0);
+	CHECK_EQ(reap_wait(child, 0, NULL), 0);
+	gate_open(&gate[0]);
+	CHECK_EQ(reap_group_wait(its, 0, NULL), 0);
+	CHECK_EQ(reap_adopter_drain(reap_adopter_default(h.domain), 10), 1);
+	host_close(&h);
+}
+
+/* Whom it has waited for is no concern of one that is destroyed. */
+static intptr_t
+has_waited(void *arg)
+{
+	CHECK_EQ(reap_wait(host_spawn(host_return, NULL), 0, NULL), 0);
+	gate_pass(arg);
+	return 0;
+}
+
+static intptr_t
+has_waited_for_a_group(void *arg)
+{
+	struct reap_group	*group;
+	struct gate		*gate = arg;
+
+	CHECK_EQ(reap_group_create(reap_worker_domain(reap_worker_self()), &group), 0);
+	(void)host_create((struct reap_context_options){ .entry = host_gated, .arg = &gate[1], .group = group });
+	CHECK_EQ(reap_group_wait(group, 0, NULL), 0);
+	return covers_its_stack(&gate[0]);
+}
+
+TEST(destroy, one_that_has_waited_for_a_group_is_destroyed)
+{
+	struct gate		gate[2] = { GATE_INIT, GATE_INIT };
+	struct reap_context	*child;
+	struct host		h;
+
+	host_open(&h, (struct reap_domain_options){ 0 });
+	child = host_spawn(has_waited_for_a_group, gate);
+	host_run();
+	gate_open(&gate[1]);
+	host_run();
+	CHECK(gate[0].parked == child);
+	CHECK_EQ(reap_context_destroy(child, 3), 0);
+	CHECK_EQ(reap_wait(child, 0, NULL), 0);
+	CHECK_EQ(reap_adopter_drain(reap_adopter_default(h.domain), 4), 1);
+	host_close(&h);
+}
+
+TEST(destroy, one_that_has_waited_is_destroyed)
+{
+	struct gate		gate = GATE_INIT;
+	struct reap_context	*child;
+	struct host		h;
+
+	host_open(&h, (struct reap_domain_options){ 0 });
+	for (int i = 0; i < 3; i++) {
+		child = host_spawn(has_waited, &gate);
+		host_run();
+		CHECK_EQ(reap_context_state(child), REAP_STATE_SUSPENDED);
+		CHECK_EQ(reap_context_destroy(child, 3), 0);
+		CHECK_EQ(reap_wait(child, 0, NULL), 0);
+		CHECK_EQ(host_stats(&h).reaped, 2 * (i + 1));
+	}
+	host_close(&h);
+}
+
+/* Who listened to one that was destroyed hears nothing of the next on its stack. */
+static void
+must_not_hear(struct reap_exit_listener *listener, struct reap_context *context, intptr_t status)
+{
+	(void)listener;
+	(void)context;
+	(void)status;
+	CHECK(false);
+}
+
+TEST(destroy, a_listener_to_the_destroyed_hears_nothing_more)
+{
+	struct reap_exit_listener	listener = { .exiting = must_not_hear };
+	struct reap_context		*child;
+	struct host			h;
+
+	host_open(&h, (struct reap_domain_options){ 0 });
+	for (int i = 0; i < 3; i++) {
+		CHECK_EQ(reap_spawn(h.worker, host_return, NULL, &child), 0);
+		reap_exit_listen(child, &listener);
+		CHECK_EQ(reap_context_destroy(child, 0), 0);
+		CHECK_EQ(reap_wait(child, 0, NULL), 0);
+		child = i == 1 ? host_spawn(host_return, NULL) :
+		    host_create((struct reap_context_options){ .entry = host_return, .user = &h });
+		CHECK_EQ(reap_wait(child, 0, NULL), 0);
+	}
+	host_close(&h);
+}

@@ -455,3 +455,82 @@ TEST(orphan, children_of_a_base_context_outlive_their_worker)
 	CHECK_EQ(stats.orphans, 2);
 	CHECK_EQ(reap_domain_destroy(domain, NULL, NULL), 0);
 }
+
+/* Names that cannot be waited for are told from those that cannot yet. */
+static intptr_t
+joins_who_was_here_before(void *arg)
+{
+	struct reap_handle handle = reap_context_handle(reap_worker_current(reap_worker_self()));
+
+	CHECK_EQ(reap_join(handle, 0, NULL), -EDEADLK);
+	handle.generation--;
+	CHECK_EQ(reap_join(handle, 0, NULL), -ESRCH);
+	return (intptr_t)arg;
+}
+
+TEST(detach, names_of_the_detached_are_nobodys)
+{
+	struct gate		gate = GATE_INIT;
+	struct reap_context	*child;
+	struct reap_handle	handle;
+	struct host		h;
+
+	host_open(&h, (struct reap_domain_options){ 0 });
+	CHECK_EQ(reap_wait(host_spawn(joins_who_was_here_before, NULL), 0, NULL), 0);
+	child = host_spawn(host_gated, &gate);
+	handle = reap_context_handle(child);
+	CHECK_EQ(reap_join(handle, REAP_NOHANG, NULL), -EAGAIN);
+	CHECK_EQ(reap_join(handle, REAP_NOHANG | REAP_PEEK, NULL), -EAGAIN);
+	CHECK_EQ(reap_detach(handle), 0);
+	CHECK_EQ(reap_join(handle, REAP_NOHANG, NULL), -ESRCH);
+	CHECK_EQ(reap_join(handle, REAP_NOHANG | REAP_PEEK, NULL), -ESRCH);
+	gate_open(&gate);
+	host_run();
+	CHECK_EQ(reap_join(handle, REAP_NOHANG, NULL), -ESRCH);
+	CHECK_EQ(reap_join(handle, REAP_NOHANG | REAP_PEEK, NULL), -ESRCH);
+	CHECK_EQ(reap_adopter_drain(reap_adopter_default(h.domain), 4), 1);
+	host_close(&h);
+}
+
+/* Children that others have let go are counted off, and no others. */
+static intptr_t
+has_many_let_go(void *arg)
+{
+	struct gate	*gate = arg;
+	struct reap_context *child;
+
+	for (int round = 0; round < 2; round++) {
+		(void)host_spawn(host_return, NULL);
+		host_yield();				/* a zombie on the list */
+		for (int i = 0; i < 40; i++) {
+			child = host_spawn(host_gated, &gate[40 * round + i]);
+			CHECK_EQ(reap_detach(reap_context_handle(child)), 0);
+		}
+		CHECK_EQ(reap_children(), 1);
+		child = host_spawn(host_return, NULL);	/* settles what has gone */
+		CHECK_EQ(reap_children(), 2);
+		CHECK_EQ(reap_wait_any(0, NULL), 0);
+		CHECK_EQ(reap_wait(child, 0, NULL), 0);
+		CHECK_EQ(reap_wait_any(REAP_NOHANG, NULL), -ECHILD);
+	}
+	return 0;
+}
+
+TEST(detach, settling_keeps_the_zombies_and_the_books)
+{
+	static struct gate	gate[80];
+	struct reap_context	*parent;
+	struct host		h;
+
+	for (int i = 0; i < 80; i++)
+		gate[i] = (struct gate)GATE_INIT;
+	host_open(&h, (struct reap_domain_options){ 0 });
+	parent = host_spawn(has_many_let_go, gate);
+	CHECK_EQ(reap_wait(parent, 0, NULL), 0);
+	CHECK_EQ(reap_context_state(parent), REAP_STATE_NONE);	/* nothing refers to its descriptor */
+	for (int i = 0; i < 80; i++)
+		gate_open(&gate[i]);
+	host_run();
+	CHECK_EQ(reap_adopter_drain(reap_adopter_default(h.domain), 100), 80);
+	host_close(&h);
+}

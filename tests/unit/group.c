@@ -272,3 +272,69 @@ TEST(group, keeps_its_domain_busy)
 	CHECK_EQ(reap_group_destroy(group), 0);
 	CHECK_EQ(reap_domain_destroy(domain, NULL, NULL), 0);
 }
+
+/* Members of a group count until they are off the CPU. */
+static size_t	 members_before_switch;
+
+static void
+count_members(struct reap_context *dying)
+{
+	(void)dying;
+	members_before_switch = reap_group_members(watched);
+	CHECK_EQ(reap_group_destroy(watched), -EBUSY);
+}
+
+TEST(group, a_member_that_still_runs_has_not_left)
+{
+	intptr_t		status = 0;
+	struct host		h;
+
+	host_open(&h, (struct reap_domain_options){ .before_final_switch = count_members });
+	CHECK_EQ(reap_group_create(h.domain, &watched), 0);
+	(void)host_create((struct reap_context_options){ .entry = host_return, .arg = (void *)4, .group = watched });
+	host_run();
+	CHECK_EQ(members_before_switch, 1);
+	CHECK_EQ(reap_group_members(watched), 0);
+	CHECK_EQ(reap_group_wait(watched, REAP_NOHANG, &status), 0);
+	CHECK_EQ(status, 4);
+	CHECK_EQ(reap_adopter_drain(reap_adopter_default(h.domain), 4), 1);
+	host_close(&h);
+}
+
+/* A member may wait for another group, and who has a member's stack is none. */
+static intptr_t
+waits_for_the_group(void *arg)
+{
+	CHECK_EQ(reap_group_wait(arg, 0, NULL), 0);
+	return 0;
+}
+
+TEST(group, who_is_no_member_may_wait)
+{
+	struct gate		gate = GATE_INIT;
+	struct reap_group	*group, *another;
+	struct host		h;
+
+	host_open(&h, (struct reap_domain_options){ .policy = REAP_POLICY_SUCCESSOR });
+	for (int i = 0; i < 2; i++) {
+		gate.open = false;
+		CHECK_EQ(reap_wait(host_spawn(host_return, NULL), 0, NULL), 0);
+		CHECK_EQ(reap_group_create(h.domain, &group), 0);
+		CHECK_EQ(reap_group_create(h.domain, &another), 0);
+		(void)host_create((struct reap_context_options){ .entry = host_gated, .arg = &gate, .group = group });
+		(void)host_create((struct reap_context_options){ .entry = host_return, .group = group });
+		host_run();
+		if (i == 1)
+			(void)host_spawn(waits_for_the_group, group);	/* on the stack of the one that has ended */
+		host_run();
+		(void)host_create((struct reap_context_options){ .entry = i == 0 ? waits_for_the_group : host_return,
+		    .arg = group, .group = another });
+		host_run();
+		gate_open(&gate);
+		host_run();
+		CHECK_EQ(reap_group_wait(another, 0, NULL), 0);
+		CHECK_EQ(reap_wait_any(0, NULL), i == 1 ? 0 : -ECHILD);
+		CHECK_EQ(reap_adopter_drain(reap_adopter_default(h.domain), 10), 3);
+	}
+	host_close(&h);
+}

@@ -188,3 +188,109 @@ TEST(peek, by_name_reaps_nothing)
 	CHECK_EQ(reap_join(name, REAP_PEEK | REAP_NOHANG, &r), -ESRCH);
 	host_close(&h);
 }
+
+/* Named, held, while its parent sleeps for it already. */
+static struct reap_handle held;
+
+static intptr_t
+holds_itself(void *arg)
+{
+	host_yield();			/* its parent sleeps now */
+	held = reap_context_handle(reap_worker_current(reap_worker_self()));
+	CHECK_EQ(reap_hold(held), 0);
+	return (intptr_t)arg;
+}
+
+static intptr_t
+sleeps_for_it(void *arg)
+{
+	struct reap_context	*child = host_spawn(holds_itself, (void *)8);
+	struct reap_result	r;
+
+	CHECK_EQ(arg != NULL ? reap_wait(child, 0, &r) : reap_wait_any(0, &r), 0);
+	CHECK_EQ(r.status, 8);
+	return 0;
+}
+
+TEST(hold, who_is_held_while_its_parent_sleeps_stays_held)
+{
+	struct reap_host callbacks = host_alone;
+
+	callbacks.shares = true;
+	for (int by_name = 0; by_name < 2; by_name++) {
+		struct reap_context	*parent;
+		struct reap_result	r;
+		enum reap_state		state;
+		struct host		h;
+
+		host_open(&h, (struct reap_domain_options){ .host = &callbacks });
+		parent = host_spawn(sleeps_for_it, by_name ? &h : NULL);
+		CHECK_EQ(reap_wait(parent, 0, NULL), 0);
+		for (int i = 0; i < 10; i++)
+			CHECK_EQ(reap_wait(host_spawn(host_return, NULL), 0, NULL), 0);
+		CHECK_EQ(reap_peek(held, &state, &r), 0);
+		CHECK_EQ(state, REAP_STATE_ZOMBIE);
+		CHECK_EQ(r.status, 8);
+		CHECK_EQ(reap_release(held), 0);
+		CHECK_EQ(reap_peek(held, &state, &r), -ESRCH);
+		host_close(&h);
+	}
+}
+
+/* A stale name lets go of nothing, a look at the living says nothing, one at any of them takes nothing. */
+static intptr_t
+looks_at_any(void *arg)
+{
+	struct reap_result r;
+
+	CHECK_EQ(reap_wait(host_create((struct reap_context_options){ .entry = host_return }), 0, NULL), 0);
+	(void)host_spawn(host_gated, arg);
+	CHECK_EQ(reap_wait_any(REAP_PEEK, &r), 0);
+	CHECK_EQ(r.status, 7);
+	CHECK_EQ(reap_children(), 1);
+	CHECK_EQ(reap_wait_any(0, &r), 0);
+	CHECK_EQ(r.status, 7);
+	return 0;
+}
+
+TEST(hold, looks_and_stale_names_change_nothing)
+{
+	struct gate		gate = GATE_INIT;
+	struct reap_context	*context;
+	struct reap_handle	handle, stale;
+	struct reap_result	r = { .status = 99 };
+	struct host		h;
+
+	host_open(&h, (struct reap_domain_options){ 0 });
+	context = host_spawn(looks_at_any, &gate);
+	handle = stale = reap_context_handle(context);
+	stale.generation--;
+	CHECK_EQ(reap_peek(handle, NULL, &r), 0);
+	CHECK_EQ(r.status, 99);
+	CHECK_EQ(reap_hold(handle), 0);
+	CHECK_EQ(reap_release(stale), -ESRCH);
+	CHECK_EQ(reap_release(handle), 0);
+	CHECK_EQ(reap_release(handle), -ESRCH);
+	host_run();
+	gate_open(&gate);
+	CHECK_EQ(reap_wait(context, 0, NULL), 0);
+	host_close(&h);
+}
+
+/* A base context that is held beyond its worker. */
+TEST(hold, a_base_context_has_ended_with_its_worker)
+{
+	enum reap_state		state;
+	struct reap_handle	base;
+	struct host		h;
+
+	host_open(&h, (struct reap_domain_options){ 0 });
+	base = reap_context_handle(reap_worker_base(h.worker));
+	CHECK_EQ(reap_hold(base), 0);
+	CHECK_EQ(reap_worker_stop(h.worker), 0);
+	CHECK_EQ(reap_peek(base, &state, NULL), 0);
+	CHECK(state >= REAP_STATE_EXITING);
+	CHECK_EQ(reap_join(base, REAP_NOHANG, NULL), -ESRCH);
+	CHECK_EQ(reap_release(base), 0);
+	CHECK_EQ(reap_domain_destroy(h.domain, NULL, NULL), 0);
+}

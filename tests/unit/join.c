@@ -2,6 +2,7 @@
 /*
  * join.c: collecting by name: siblings, OS threads, stale names, two who want the same one.
  */
+#include "context.h"
 #include "host.h"
 
 struct order {
@@ -388,4 +389,103 @@ TEST(join, more_than_a_million_by_a_stranger)
 	CHECK_EQ(reap_wait_any(REAP_NOHANG, NULL), -ECHILD);
 	host_close(&h);
 	free(crowd);
+}
+
+/* A name that is asked for at the very last, in off_cpu(). */
+static struct reap_handle last_name;
+
+static void
+takes_the_name(struct reap_context *context, intptr_t status)
+{
+	(void)status;
+	last_name = reap_context_handle(context);
+}
+
+static intptr_t
+collects_who_is_named_then(void *arg)
+{
+	struct reap_context *self = reap_worker_current(reap_worker_self());
+
+	for (int i = 0; i < 2; i++) {
+		(void)host_create((struct reap_context_options){ .entry = host_return, .arg = arg, .off_cpu = takes_the_name });
+		CHECK_EQ(reap_wait_any(0, NULL), 0);
+		CHECK_EQ(reap_children(), 0);
+		CHECK_EQ(reap_context_share(self), 0);
+	}
+	return 0;
+}
+
+static intptr_t
+leaves_one_that_is_named_later(void *arg)
+{
+	(void)host_create((struct reap_context_options){ .entry = host_return, .arg = arg, .off_cpu = takes_the_name });
+	host_yield();
+	return 0;
+}
+
+TEST(handle, off_cpu_may_ask_for_the_name)
+{
+	struct reap_host	callbacks = host_alone;
+	struct reap_context	*parent;
+	struct host		h;
+
+	callbacks.shares = true;
+	host_open(&h, (struct reap_domain_options){ .host = &callbacks });
+	parent = host_spawn(collects_who_is_named_then, NULL);
+	CHECK_EQ(reap_wait(parent, 0, NULL), 0);
+	/* And of an orphan, whose parent's descriptor is nobody's any more. */
+	parent = host_spawn(leaves_one_that_is_named_later, NULL);
+	host_run();
+	CHECK_EQ(reap_wait(parent, 0, NULL), 0);
+	last_name.generation = 0;
+	CHECK_EQ(reap_adopter_drain(reap_adopter_default(h.domain), 4), 1);
+	CHECK(last_name.generation != 0);
+	CHECK_EQ(reap_peek(last_name, NULL, NULL), -ESRCH);
+	host_close(&h);
+}
+
+/* Two domains: who sleeps in one is not run by the other. */
+static struct reap_handle in_the_first;
+
+static intptr_t
+joins_across(void *arg)
+{
+	CHECK_EQ(reap_join(in_the_first, 0, NULL), 0);
+	CHECK(reap_worker_self() == ((struct host *)arg)->worker);
+	return 0;
+}
+
+static void *
+second_domain(void *arg)
+{
+	struct host h;
+
+	(void)arg;
+	host_open_shared(&h, (struct reap_domain_options){ 0 });
+	CHECK_EQ(reap_wait(host_spawn(joins_across, &h), 0, NULL), 0);
+	host_close(&h);
+	return NULL;
+}
+
+TEST(join, an_end_does_not_go_straight_to_another_domain)
+{
+	struct reap_host	callbacks = host_alone;
+	struct gate		gate = GATE_INIT;
+	struct reap_context	*awaited;
+	pthread_t		thread;
+	struct host		h;
+
+	callbacks.direct = true;
+	host_open(&h, (struct reap_domain_options){ .host = &callbacks });
+	awaited = host_spawn(host_gated, &gate);
+	in_the_first = reap_context_handle(awaited);
+	host_run();
+	CHECK_EQ(pthread_create(&thread, NULL, second_domain, NULL), 0);
+	while (REAP_LOAD_ACQUIRE(&awaited->done.reap__word) == REAP__PENDING)	/* pairs with the arming */
+		CHECK_EQ(sched_yield(), 0);
+	gate_open(&gate);
+	host_run();
+	CHECK_EQ(pthread_join(thread, NULL), 0);
+	CHECK_EQ(reap_wait_any(0, NULL), -ECHILD);
+	host_close(&h);
 }

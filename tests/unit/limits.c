@@ -3,6 +3,7 @@
  * limits.c: how many contexts a domain may have.
  */
 #include "host.h"
+#include "worker.h"
 
 static int
 try_spawn(unsigned flags, struct reap_context **context)
@@ -185,4 +186,105 @@ TEST(limit, is_returned_by_whoever_reaps)
 		CHECK_EQ(reap_wait(b, 0, NULL), 0);
 	}
 	host_close(&h);
+}
+
+/* What a worker had drawn on when it stopped. */
+static void *
+lives_once(void *arg)
+{
+	struct reap_domain	*domain = arg;
+	struct reap_context	*child;
+	struct reap_worker	*worker;
+
+	CHECK_EQ(reap_worker_start(domain, NULL, &worker), 0);
+	CHECK_EQ(reap_spawn(worker, host_return, NULL, &child), 0);
+	(void)reap_switch(worker, child);
+	CHECK_EQ(reap_wait(child, 0, NULL), 0);
+	CHECK_EQ(reap_worker_stop(worker), 0);
+	return NULL;
+}
+
+TEST(limit, a_worker_that_stops_gives_its_credits_back)
+{
+	const unsigned		limit = 64;
+	struct reap_context	*child[64], *more;
+	pthread_t		thread;
+	struct host		h;
+
+	host_open(&h, (struct reap_domain_options){ .limit = limit });
+	for (int i = 0; i < 40; i++) {
+		CHECK_EQ(pthread_create(&thread, NULL, lives_once, h.domain), 0);
+		CHECK_EQ(pthread_join(thread, NULL), 0);
+	}
+	for (unsigned i = 0; i < limit; i++)
+		child[i] = host_spawn(host_return, NULL);
+	CHECK_EQ(reap_spawn(h.worker, host_return, NULL, &more), -EAGAIN);
+	for (unsigned i = 0; i < limit; i++)
+		CHECK_EQ(reap_wait(child[i], 0, NULL), 0);
+	host_close(&h);
+}
+
+/* A limit, and lives so plain that hardly anything is done at their end. */
+static intptr_t
+spawns_and_waits(void *arg)
+{
+	for (int i = 0; i < 1000; i++) {
+		CHECK_EQ(reap_wait(host_spawn(host_return, arg), 0, NULL), 0);
+		(void)host_spawn(host_return, arg);
+		(void)host_spawn(host_return, arg);
+		CHECK_EQ(reap_wait_any(0, NULL), 0);
+		CHECK_EQ(reap_wait_any(0, NULL), 0);
+	}
+	return 0;
+}
+
+TEST(limit, a_limit_holds_for_any_number_of_lives)
+{
+	struct reap_context	*parent;
+	struct host		h;
+
+	host_open(&h, (struct reap_domain_options){ .limit = 20 });
+	parent = host_spawn(spawns_and_waits, NULL);
+	CHECK_EQ(reap_wait(parent, 0, NULL), 0);
+	CHECK_EQ(host_stats(&h).limit_hits, 0);
+	CHECK_EQ(host_stats(&h).reaped, 3001);
+	host_close(&h);
+}
+
+/* A worker keeps an eighth of a limit, and no more than 128 credits; who is no worker keeps none. */
+static void *
+makes_one(void *arg)
+{
+	const struct reap_context_options	o = { .size = sizeof(o), .entry = host_return };
+	struct reap_context			*context;
+
+	CHECK_EQ(reap_context_create(arg, &o, &context), 0);
+	CHECK_EQ(reap_context_destroy(context, 0), 0);
+	CHECK_EQ(reap_join(reap_context_handle(context), 0, NULL), 0);
+	return NULL;
+}
+
+TEST(limit, credits_do_not_pile_up)
+{
+	static const struct { uint64_t limit; uint32_t most; } sizes[] = { { 160, 20 }, { 4096, 128 } };
+	pthread_t	thread;
+	struct host	h;
+
+	for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+		uint32_t most = 0;
+
+		host_open(&h, (struct reap_domain_options){ .limit = sizes[i].limit });
+		for (int n = 0; n < 150; n++)
+			(void)host_spawn(host_return, NULL);
+		host_run();
+		while (reap_wait_any(0, NULL) == 0)
+			most = h.worker->credits > most ? h.worker->credits : most;
+		CHECK_EQ(most, sizes[i].most);
+		if (i == 0) {
+			CHECK_EQ(pthread_create(&thread, NULL, makes_one, h.domain), 0);
+			CHECK_EQ(pthread_join(thread, NULL), 0);
+		}
+		CHECK_EQ(h.worker->credits + h.domain->credits, sizes[i].limit);
+		host_close(&h);
+	}
 }

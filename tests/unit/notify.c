@@ -284,3 +284,110 @@ TEST(notify, child_exited_is_called_once_for_each_child)
 	CHECK_EQ(reap_adopter_drain(reap_adopter_default(h.domain), 10), 2);
 	host_close(&h);
 }
+
+/* SIGCHLD for a parent that is no more. */
+static struct reap_context *told_of, *told_parent;
+static unsigned	 ntold;
+
+static void
+note_child(struct reap_context *of, struct reap_context *who)
+{
+	told_parent = of;
+	told_of = who;
+	ntold++;
+}
+
+static struct reap_context *survivor;
+
+static intptr_t
+leaves_a_child(void *arg)
+{
+	survivor = host_create((struct reap_context_options){ .entry = host_gated, .arg = arg });
+	host_yield();
+	return 0;
+}
+
+static void
+ends_after_its_parent(enum reap_notify notify)
+{
+	struct reap_host	callbacks = host_alone;
+	struct gate		gate = GATE_INIT;
+	struct host		h;
+
+	callbacks.child_exited = note_child;
+	host_open(&h, (struct reap_domain_options){ .host = &callbacks, .notify = notify });
+	ntold = 0;
+	parent = host_spawn(leaves_a_child, &gate);
+	host_run();
+	CHECK_EQ(ntold, 1);			/* of the base context's child: */
+	CHECK(told_of == parent && told_parent == reap_worker_base(h.worker));
+	gate_open(&gate);
+	host_run();				/* the parent is a zombie, its descriptor is there: it is not told all the same */
+	CHECK_EQ(reap_context_state(survivor), REAP_STATE_ZOMBIE);
+	CHECK_EQ(ntold, 1);
+	CHECK_EQ(reap_wait(parent, 0, NULL), 0);
+	CHECK_EQ(reap_adopter_drain(reap_adopter_default(h.domain), 4), 1);
+	host_close(&h);
+}
+
+TEST(notify, a_parent_that_has_ended_is_not_told)
+{
+	ends_after_its_parent(REAP_NOTIFY_LATE);
+	ends_after_its_parent(REAP_NOTIFY_EARLY);
+}
+
+/* An orphan ends, and the descriptor of its parent is given back before it is off the CPU. */
+static void
+trims(struct reap_context *dying)
+{
+	(void)reap_trim(reap_context_domain(dying));
+}
+
+TEST(notify, an_orphan_does_not_touch_a_parent_that_was_trimmed)
+{
+	enum { MANY = 200 };
+	struct reap_host	callbacks = host_alone;
+	struct gate		gate = GATE_INIT;
+	struct reap_context	*one[MANY];
+	struct host		h;
+
+	callbacks.child_exited = note_child;
+	host_open(&h, (struct reap_domain_options){ .host = &callbacks, .before_final_switch = trims });
+	parent = host_spawn(leaves_a_child, &gate);
+	host_run();
+	CHECK_EQ(reap_wait(parent, 0, NULL), 0);
+	ntold = 0;
+	gate_open(&gate);
+	host_run();
+	CHECK_EQ(ntold, 0);
+	CHECK_EQ(reap_adopter_drain(reap_adopter_default(h.domain), 4), 1);
+	for (int i = 0; i < MANY; i++) {
+		one[i] = host_spawn(host_return, NULL);
+		CHECK(reap_context_user(one[i]) == NULL);	/* nobody is it twice */
+		reap_context_set_user(one[i], &h);
+	}
+	for (int i = 0; i < MANY; i++)
+		CHECK_EQ(reap_wait(one[i], 0, NULL), 0);
+	host_close(&h);
+}
+
+/* SIGCHLD for one that was destroyed. */
+TEST(notify, a_parent_is_told_of_the_destroyed)
+{
+	struct reap_host		callbacks = host_alone;
+	struct reap_context_options	o = { .size = sizeof(o), .entry = host_return };
+	struct host			h;
+
+	callbacks.child_exited = note_child;
+	host_open(&h, (struct reap_domain_options){ .host = &callbacks });
+	for (int early = 0; early < 2; early++) {
+		o.notify = early ? REAP_NOTIFY_EARLY : REAP_NOTIFY_LATE;
+		ntold = 0;
+		CHECK_EQ(reap_context_create(h.domain, &o, &child), 0);
+		CHECK_EQ(reap_context_destroy(child, 0), 0);
+		CHECK_EQ(ntold, 1);
+		CHECK(told_of == child);
+		CHECK_EQ(reap_wait(child, 0, NULL), 0);
+	}
+	host_close(&h);
+}

@@ -353,3 +353,28 @@ TEST(policy, dead_stacks_are_bounded_though_nobody_drains)
 	CHECK_EQ(host_stats(&h).stacks_resident, 0);
 	host_close(&h);
 }
+
+/* What a full cache does not take at a collect is not lost. */
+TEST(policy, stacks_beyond_the_cache_are_not_lost)
+{
+	static const enum reap_policy policies[] = { REAP_POLICY_PARENT, REAP_POLICY_SUCCESSOR, REAP_POLICY_ADAPTIVE };
+
+	for (size_t p = 0; p < sizeof(policies) / sizeof(policies[0]); p++)
+		for (unsigned n = 1; n < 100; n += 7) {
+			struct host h;
+
+			host_open(&h, (struct reap_domain_options){ .policy = policies[p] });
+			for (int round = 0; round < 3; round++) {
+				for (unsigned i = 0; i < n; i++)
+					(void)host_spawn(host_return, NULL);
+				CHECK_EQ(host_stats(&h).stacks_mapped - host_stats(&h).stacks_cached, n);
+				host_run();
+				for (unsigned i = 0; i < n; i++)
+					CHECK_EQ(reap_wait_any(0, NULL), 0);
+				CHECK_EQ(host_stats(&h).stacks_mapped, host_stats(&h).stacks_cached);
+			}
+			CHECK(reap_trim(h.domain) > 0);
+			CHECK_EQ(host_stats(&h).stacks_mapped, 0);
+			host_close(&h);
+		}
+}

@@ -6,6 +6,7 @@
  */
 #include "host.h"
 #include "misuse.h"
+#include "worker.h"
 
 static void
 open_private(struct host *h)
@@ -230,4 +231,139 @@ TEST(private, its_worker_does_not_stop)
 	child = host_spawn(host_return, NULL);
 	CHECK_EQ(reap_wait(child, 0, NULL), 0);
 	host_close(&h);		/* stops it */
+}
+
+/* Who was shared, and then has a private child, belongs to its worker again. */
+static intptr_t
+is_bound_again(void *arg)
+{
+	struct reap_worker	*worker = reap_worker_self();
+	struct reap_context	*self = reap_worker_current(worker), *child;
+
+	(void)reap_context_handle(self);
+	for (int i = 0; i < 4; i++) {
+		CHECK_EQ(reap_context_share(self), 0);
+		CHECK(reap_context_home(self) == NULL);
+		/* A plain one, and one made with options. */
+		child = i % 2 ? host_spawn(host_return, arg) :
+		    host_create((struct reap_context_options){ .entry = host_return, .arg = arg, .user = self });
+		CHECK(reap_context_home(self) == worker);
+		CHECK_EQ(reap_context_share(self), -EBUSY);
+		CHECK_EQ(i / 2 ? reap_wait(child, 0, NULL) : reap_wait_any(0, NULL), 0);
+	}
+	CHECK_EQ(reap_context_share(self), 0);
+	CHECK(reap_context_home(self) == NULL);
+	return 0;
+}
+
+TEST(private, a_shared_parent_is_bound_by_a_private_child)
+{
+	struct reap_context	*parent;
+	struct host		h;
+
+	open_private(&h);
+	parent = host_spawn(is_bound_again, NULL);
+	CHECK_EQ(reap_wait(parent, 0, NULL), 0);
+	host_close(&h);
+}
+
+/* A parent that has moved is bound where its private child is. */
+static struct reap_context *mover;
+
+static intptr_t
+moves_and_has_a_child(void *arg)
+{
+	struct reap_context *self = reap_worker_current(reap_worker_self());
+
+	(void)reap_context_handle(self);
+	CHECK_EQ(reap_context_share(self), 0);
+	gate_pass(arg);
+	CHECK(reap_context_home(self) == NULL);
+	for (int i = 0; i < 2; i++) {
+		(void)host_spawn(host_return, arg);
+		CHECK(reap_context_home(self) == reap_worker_self());
+		CHECK_EQ(reap_wait_any(0, NULL), 0);
+		CHECK_EQ(reap_context_share(self), 0);
+	}
+	return 0;
+}
+
+static void *
+goes_on_with_the_mover(void *arg)
+{
+	struct host_worker	me = { .host = arg };
+	struct reap_worker	*worker;
+
+	CHECK_EQ(reap_worker_start(((struct host *)arg)->domain, &me, &worker), 0);
+	worker = reap_switch(worker, mover);
+	host_run();
+	CHECK_EQ(reap_worker_stop(worker), 0);
+	return NULL;
+}
+
+TEST(private, a_parent_that_has_moved_is_bound_where_it_is)
+{
+	struct gate		gate = GATE_INIT;
+	pthread_t		thread;
+	struct host		h;
+
+	open_private(&h);
+	mover = host_spawn(moves_and_has_a_child, &gate);
+	host_run();
+	CHECK_EQ(pthread_create(&thread, NULL, goes_on_with_the_mover, &h), 0);
+	CHECK_EQ(pthread_join(thread, NULL), 0);
+	CHECK_EQ(reap_wait(mover, 0, NULL), 0);
+	host_close(&h);
+}
+
+/* Children that leave nothing to collect bind nobody. */
+static intptr_t
+outlives_who_leave_nothing(void *arg)
+{
+	struct reap_context *self = reap_worker_current(reap_worker_self());
+
+	CHECK_EQ(reap_no_zombies(true), 0);
+	for (int i = 0; i < 3; i++) {
+		(void)host_spawn(host_return, arg);
+		(void)host_create((struct reap_context_options){ .entry = host_return, .arg = arg, .user = self });
+		host_yield();
+		CHECK_EQ(reap_children(), 0);
+		CHECK_EQ(reap_context_share(self), 0);
+	}
+	return 0;
+}
+
+TEST(private, a_parent_without_zombies_is_shared_when_they_are_gone)
+{
+	struct reap_context	*parent;
+	struct host		h;
+
+	open_private(&h);
+	parent = host_spawn(outlives_who_leave_nothing, NULL);
+	CHECK_EQ(reap_wait(parent, 0, NULL), 0);
+	CHECK_EQ(reap_adopter_drain(reap_adopter_default(h.domain), 10), 6);
+	host_close(&h);
+}
+
+/* A dead one has no home, and to share it changes nothing. */
+TEST(private, a_zombie_has_no_home)
+{
+	static const enum reap_policy policies[] = { REAP_POLICY_SUCCESSOR, REAP_POLICY_PARENT };
+	struct reap_host	callbacks = host_alone;
+	struct reap_context	*child;
+	struct host		h;
+
+	callbacks.shares = true;
+	for (size_t p = 0; p < sizeof(policies) / sizeof(policies[0]); p++) {
+		host_open(&h, (struct reap_domain_options){ .host = &callbacks, .policy = policies[p] });
+		child = host_spawn(host_return, NULL);
+		CHECK(reap_context_home(child) == h.worker);
+		host_run();
+		if (policies[p] == REAP_POLICY_SUCCESSOR)
+			CHECK(reap_context_home(child) == NULL);
+		CHECK_EQ(reap_context_share(child), 0);
+		CHECK_EQ(reap__bound(h.worker), 0);
+		CHECK_EQ(reap_wait(child, 0, NULL), 0);
+		host_close(&h);
+	}
 }

@@ -412,3 +412,145 @@ TEST(wait, a_base_context_that_is_told_early_does_not_sleep_again)
 {
 	be_woken_slowly(REAP_NOTIFY_EARLY);
 }
+
+/* Private ones that are not plain: by name, out of the middle. */
+TEST(wait, by_name_out_of_the_middle_of_private_ones)
+{
+	struct reap_host	callbacks = host_alone;
+	struct reap_context	*child[4];
+	struct reap_result	r;
+	struct host		h;
+
+	callbacks.shares = true;
+	host_open(&h, (struct reap_domain_options){ .host = &callbacks });
+	for (intptr_t i = 0; i < 4; i++)
+		child[i] = host_create((struct reap_context_options){ .entry = host_return, .arg = (void *)i, .user = &h });
+	host_run();
+	CHECK_EQ(reap_wait(child[1], 0, &r), 0);
+	CHECK_EQ(r.status, 1);
+	CHECK_EQ(reap_wait_any(0, &r), 0);
+	CHECK_EQ(r.status, 0);
+	CHECK_EQ(reap_wait(child[3], 0, &r), 0);
+	CHECK_EQ(r.status, 3);
+	CHECK_EQ(reap_wait_any(0, &r), 0);
+	CHECK_EQ(r.status, 2);
+	CHECK_EQ(reap_wait_any(0, &r), -ECHILD);
+	host_close(&h);
+}
+
+/* Who was looked at alive comes behind those who ended before it. */
+static intptr_t
+looks_at_the_second(void *arg)
+{
+	struct gate		*gate = arg;
+	struct reap_context	*first = host_spawn(host_gated, &gate[0]), *second = host_spawn(host_gated, &gate[1]);
+	struct reap_result	r;
+
+	CHECK_EQ(reap_wait(second, REAP_PEEK, &r), 0);
+	CHECK(r.handle.where == (uintptr_t)second);
+	CHECK_EQ(reap_wait_any(0, &r), 0);
+	CHECK(r.handle.where == (uintptr_t)first);
+	CHECK_EQ(reap_wait_any(0, &r), 0);
+	CHECK(r.handle.where == (uintptr_t)second);
+	return 0;
+}
+
+TEST(wait, a_peek_leaves_the_order)
+{
+	struct gate		gate[2] = { GATE_INIT, GATE_INIT };
+	struct reap_context	*parent;
+	struct host		h;
+
+	host_open(&h, (struct reap_domain_options){ 0 });
+	parent = host_spawn(looks_at_the_second, gate);
+	host_run();
+	for (int i = 0; i < 2; i++) {
+		gate_open(&gate[i]);
+		host_run();
+	}
+	CHECK_EQ(reap_wait(parent, 0, NULL), 0);
+	host_close(&h);
+}
+
+/* A plain child ends behind one that has been named. */
+static intptr_t
+has_one_named(void *arg)
+{
+	struct reap_result	r;
+	struct reap_context	*plain, *named;
+
+	named = host_spawn(host_return, arg);
+	plain = host_spawn(host_return, arg);
+	(void)reap_context_handle(named);
+	host_yield();
+	CHECK_EQ(reap_context_state(named), REAP_STATE_ZOMBIE);
+	CHECK_EQ(reap_context_state(plain), REAP_STATE_ZOMBIE);
+	CHECK_EQ(reap_wait_any(0, &r), 0);
+	CHECK(r.handle.where == (uintptr_t)named);
+	CHECK_EQ(reap_wait_any(0, &r), 0);
+	CHECK(r.handle.where == (uintptr_t)plain);
+	return 0;
+}
+
+TEST(wait, a_plain_child_comes_behind_a_named_one)
+{
+	struct reap_host	callbacks = host_alone;
+	struct reap_context	*parent;
+	struct host		h;
+
+	callbacks.shares = true;
+	host_open(&h, (struct reap_domain_options){ .host = &callbacks });
+	for (int i = 0; i < 3; i++) {
+		parent = host_spawn(has_one_named, NULL);
+		CHECK_EQ(reap_wait(parent, 0, NULL), 0);
+	}
+	host_close(&h);
+}
+
+/* A child that is still on another CPU is passed over for one that is not, and not slept for unless wanted. */
+static struct reap_context *slow;
+static struct latch	 slow_dies = LATCH_INIT, slow_may = LATCH_INIT;
+
+static void
+dies_slowly(struct reap_context *dying)
+{
+	if (dying == slow) {
+		latch_hit(&slow_dies);
+		latch_await(&slow_may, 1);
+	}
+}
+
+static void *
+runs_the_slow_one(void *arg)
+{
+	struct host_worker	me = { .host = arg };
+	struct reap_worker	*worker;
+
+	CHECK_EQ(reap_worker_start(((struct host *)arg)->domain, &me, &worker), 0);
+	worker = reap_switch(worker, slow);
+	CHECK_EQ(reap_worker_stop(worker), 0);
+	return NULL;
+}
+
+TEST(wait, any_passes_over_who_is_still_on_the_cpu)
+{
+	struct reap_context	*quick;
+	struct reap_result	r;
+	pthread_t		thread;
+	struct host		h;
+
+	host_open_shared(&h, (struct reap_domain_options){ .before_final_switch = dies_slowly });
+	CHECK_EQ(reap_spawn(h.worker, host_return, (void *)1, &slow), 0);
+	CHECK_EQ(pthread_create(&thread, NULL, runs_the_slow_one, &h), 0);
+	latch_await(&slow_dies, 1);
+	quick = host_spawn(host_return, (void *)2);
+	host_run();
+	CHECK_EQ(reap_wait_any(REAP_NOHANG, &r), 0);
+	CHECK(r.handle.where == (uintptr_t)quick);
+	CHECK_EQ(reap_wait_any(REAP_NOHANG, &r), -EAGAIN);
+	latch_hit(&slow_may);
+	CHECK_EQ(reap_wait_any(0, &r), 0);
+	CHECK(r.handle.where == (uintptr_t)slow);
+	CHECK_EQ(pthread_join(thread, NULL), 0);
+	host_close(&h);
+}

@@ -392,3 +392,138 @@ TEST(worker, a_thousand_that_end_leak_nothing)
 	CHECK_EQ(reap_domain_for_each(h.domain, NULL, NULL), 1);
 	host_close(&h);
 }
+
+/* Plain ones are seen to run, and their switches counted. */
+static intptr_t
+is_seen_to_run(void *arg)
+{
+	CHECK_EQ(reap_context_state(reap_worker_current(reap_worker_self())), REAP_STATE_RUNNING);
+	return (intptr_t)arg;
+}
+
+static intptr_t
+has_two_seen_to_run(void *arg)
+{
+	struct reap_context *child[2];
+
+	for (int i = 0; i < 10; i++) {
+		for (int k = 0; k < 2; k++)
+			child[k] = host_spawn(is_seen_to_run, arg);
+		host_yield();
+		for (int k = 0; k < 2; k++)
+			CHECK_EQ(reap_wait(child[k], 0, NULL), 0);
+	}
+	for (int i = 0; i < 10; i++)
+		CHECK_EQ(reap_wait(host_spawn(is_seen_to_run, arg), 0, NULL), 0);
+	return 0;
+}
+
+TEST(worker, switches_are_counted_once)
+{
+	struct reap_host	callbacks = host_alone;
+	struct reap_context	*parent;
+	uint64_t		before;
+	struct host		h;
+
+	callbacks.direct = true;
+	host_open(&h, (struct reap_domain_options){ .host = &callbacks });
+	CHECK_EQ(reap_wait(host_spawn(is_seen_to_run, NULL), 0, NULL), 0);
+	before = host_stats(&h).switches;
+	parent = host_spawn(has_two_seen_to_run, NULL);
+	host_run();
+	/* To the parent and back, and with each pair: to the first one, to the second, and back. */
+	CHECK_EQ(host_stats(&h).switches - before, 2 + 10 * 3 + 10 * 2);
+	CHECK_EQ(reap_wait(parent, 0, NULL), 0);
+	/* A base context is no context to go straight to. */
+	CHECK_EQ(reap_wait(host_spawn(is_seen_to_run, NULL), 0, NULL), 0);
+	(void)host_spawn(is_seen_to_run, NULL);
+	CHECK_EQ(reap_wait_any(0, NULL), 0);
+	host_close(&h);
+}
+
+/* Where the domain asks for something uncommon nobody is born plain, or simple. */
+static uint64_t
+no_clock(void *arg)
+{
+	(void)arg;
+	return 0;
+}
+
+static bool
+no_locks(struct reap_context *dying)
+{
+	(void)dying;
+	return false;
+}
+
+static void
+no_hook(struct reap_worker *worker, struct reap_context *from, struct reap_context *to)
+{
+	(void)worker;
+	(void)from;
+	(void)to;
+}
+
+static void
+no_hook_after(struct reap_worker *worker, struct reap_context *from, bool dead)
+{
+	(void)worker;
+	(void)from;
+	(void)dead;
+}
+
+static void
+no_final(struct reap_context *dying)
+{
+	(void)dying;
+}
+
+static void
+no_child(struct reap_context *parent, struct reap_context *child)
+{
+	(void)parent;
+	(void)child;
+}
+
+static void
+check_births(struct reap_domain_options options, struct reap_host callbacks, bool plain, bool simple)
+{
+	struct host h;
+
+	callbacks.next = host_next;
+	callbacks.ready = host_ready;
+	callbacks.shares = true;
+	options.host = &callbacks;
+	options.clock = no_clock;
+	host_open(&h, options);
+	CHECK_EQ(h.worker->birth != 0, plain);
+	CHECK_EQ(h.worker->simple != 0, simple);
+	host_close(&h);
+}
+
+TEST(worker, only_the_common_is_plain)
+{
+	const struct reap_host		none = { .next = NULL };
+	const struct reap_domain_options any = { .limit = 0 };
+	struct host			h;
+
+	host_open(&h, any);
+	if (h.worker->simple == 0)
+		SKIP("nobody is born plain here");
+	host_close(&h);
+	check_births(any, none, true, true);
+	check_births((struct reap_domain_options){ .policy = REAP_POLICY_PARENT }, none, true, true);
+	check_births((struct reap_domain_options){ .policy = REAP_POLICY_SUCCESSOR }, none, true, true);
+	check_births((struct reap_domain_options){ .policy = REAP_POLICY_ADOPTER }, none, false, false);
+	check_births((struct reap_domain_options){ .policy = REAP_POLICY_THREAD }, none, false, false);
+	check_births((struct reap_domain_options){ .notify = REAP_NOTIFY_EARLY }, none, false, true);
+	check_births((struct reap_domain_options){ .limit = 10 }, none, true, false);
+	check_births((struct reap_domain_options){ .usage = true }, none, false, false);
+	check_births((struct reap_domain_options){ .ledger_time = true }, none, false, false);
+	check_births((struct reap_domain_options){ .before_final_switch = no_final }, none, false, false);
+	check_births((struct reap_domain_options){ .stack = { .flags = REAP_STACK_SCRUB } }, none, false, false);
+	check_births(any, (struct reap_host){ .on_switch = no_hook }, false, false);
+	check_births(any, (struct reap_host){ .after_switch = no_hook_after }, false, false);
+	check_births(any, (struct reap_host){ .locks_held = no_locks }, false, false);
+	check_births(any, (struct reap_host){ .child_exited = no_child }, false, true);
+}
