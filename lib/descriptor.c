@@ -60,6 +60,7 @@ slab_new(struct reap_domain *domain)
 	slab->stride = (uint32_t)stride;
 	slab->capacity = (uint32_t)((REAP__SLAB_SIZE - header_size(stride)) / stride);
 	slab->next = domain->slabs;
+	reap__san_root(slab, REAP__SLAB_SIZE, true);
 	/* pairs with the acquire load in reap_domain_for_each(): a walker must not see the slab before its header. */
 	REAP_STORE_RELEASE(&domain->slabs, slab);
 	domain->carving = slab;
@@ -309,6 +310,7 @@ reap__descriptor_fini(struct reap_domain *domain)
 				reap__adopter_unref(held->adopter);
 		}
 		domain->slabs = slab->next;
+		reap__san_root(slab, REAP__SLAB_SIZE, false);
 		if (reap__os_unmap(slab->map, slab->mapped) != 0) {
 			slab->next = refused;
 			refused = slab;

@@ -52,6 +52,49 @@ TEST(fresh, has_no_stack_but_what_a_collector_needs)
 	host_close(&h);
 }
 
+#if REAP__LSAN
+static intptr_t
+frees(void *arg)
+{
+	free(arg);
+	return 0;
+}
+
+/* Nobody but the child knows of the block; what this function knew is overwritten. */
+static __attribute__((noinline)) struct reap_context *
+spawn_with_a_block(struct host *h)
+{
+	return spawn_fresh(h, frees, malloc(77));
+}
+
+static __attribute__((noinline)) void
+overwrite(void)
+{
+	volatile char stack[4096];
+
+	for (size_t i = 0; i < sizeof(stack); i++)
+		stack[i] = 0;
+}
+#endif
+
+TEST(fresh, what_it_will_be_given_is_no_leak)
+{
+#if REAP__LSAN
+	struct reap_context	*child;
+	struct host		h;
+
+	open_fresh(&h, (struct reap_domain_options){ 0 });
+	warm(4);
+	child = spawn_with_a_block(&h);
+	overwrite();
+	CHECK_EQ(__lsan_do_recoverable_leak_check(), 0);
+	wait_for(child, 0);
+	host_close(&h);
+#else
+	SKIP("there is no LeakSanitizer to be asked");
+#endif
+}
+
 static intptr_t
 must_not_run(void *arg)
 {
