@@ -1,17 +1,13 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * choose.c: from four bytes to an operation that the interface allows, whether it succeeds or not: what aborts, or is undefined,
- * comes to nothing here.  And what is left to do when the bytes are used up.
+ * comes to nothing here.
  */
-#include <errno.h>
-#include <stdio.h>
-#include <string.h>
-
-#include "model.h"
+#include "choose.h"
 
 #define LIFE(x)		(&model.life[x])
 
-static struct plan *plan;	/* the one that is being made */
+struct plan *plan;
 
 static bool
 there(int x)
@@ -19,13 +15,13 @@ there(int x)
 	return LIFE(x)->fate != FATE_FREE && LIFE(x)->fate != FATE_REAPED;
 }
 
-static bool
-live(int x)
+bool
+is_live(int x)
 {
 	return there(x) && !LIFE(x)->exited && LIFE(x)->base == NOBODY;
 }
 
-static bool
+bool
 may_run_here(int x)
 {
 	int home = model_home(x);
@@ -33,7 +29,7 @@ may_run_here(int x)
 	return home == NOBODY || home == plan->thread;
 }
 
-static bool
+bool
 is_child(int x)
 {
 	return there(x) && LIFE(x)->parent == plan->actor && plan->actor != NOBODY &&
@@ -52,33 +48,33 @@ is_stale(int x)
 	return LIFE(x)->named && LIFE(x)->fate == FATE_FREE;
 }
 
-static bool
+bool
 is_held(int x)
 {
 	return LIFE(x)->named && LIFE(x)->holds > 0;
 }
 
 /* Suspended, and the host's to run: it is not asleep in the library, nor in a queue. */
-static bool
+bool
 is_plain(int x)
 {
-	return live(x) && !LIFE(x)->running && !LIFE(x)->queued && !LIFE(x)->reserved && LIFE(x)->sleep <= SLEEP_PLAIN;
+	return is_live(x) && !LIFE(x)->running && !LIFE(x)->queued && !LIFE(x)->reserved && LIFE(x)->sleep <= SLEEP_PLAIN;
 }
 
 static bool
 is_switchable(int x)
 {
-	return (is_plain(x) || (live(x) && LIFE(x)->queued)) && may_run_here(x);
+	return (is_plain(x) || (is_live(x) && LIFE(x)->queued)) && may_run_here(x);
 }
 
 /* Whoever was told, but will be readied by a landing to come, may not be destroyed. */
 static bool
 is_destroyable(int x)
 {
-	return live(x) && !LIFE(x)->running && !LIFE(x)->reserved && !LIFE(x)->limbo;
+	return is_live(x) && !LIFE(x)->running && !LIFE(x)->reserved && !LIFE(x)->limbo;
 }
 
-static bool
+bool
 is_destroyable_now(int x)
 {
 	return is_destroyable(x) && (LIFE(x)->sleep != SLEEP_DONE || LIFE(LIFE(x)->target)->posted);
@@ -88,17 +84,17 @@ is_destroyable_now(int x)
 static bool
 is_sharable(int x)
 {
-	return (live(x) || (there(x) && LIFE(x)->base != NOBODY)) && may_run_here(x) && model_same_worker(x, plan->thread);
+	return (is_live(x) || (there(x) && LIFE(x)->base != NOBODY)) && may_run_here(x) && model_same_worker(x, plan->thread);
 }
 
 static bool
 is_fresh_child(int x)
 {
-	return live(x) && is_child(x) && LIFE(x)->fresh && LIFE(x)->nlisteners < LISTENERS;
+	return is_live(x) && is_child(x) && LIFE(x)->fresh && LIFE(x)->nlisteners < LISTENERS;
 }
 
 /* The nth, modulo how many there are; NOBODY. */
-static int
+int
 pick(bool (*fits)(int), unsigned n)
 {
 	int count = 0;
@@ -113,7 +109,7 @@ pick(bool (*fits)(int), unsigned n)
 			return x;
 }
 
-static bool
+bool
 target(bool (*fits)(int), unsigned n)
 {
 	plan->x = pick(fits, n);
@@ -369,306 +365,4 @@ choose(struct plan *out, unsigned code, unsigned a, unsigned b, unsigned c)
 	plan->op = program_op((uint8_t)code);
 	if (!decide(a, b, c))
 		*out = nothing;
-}
-
-/* Is there anything for another thread to do?  sleep: a base context that waits counts, too. */
-static bool
-has_work(int thread, bool sleep)
-{
-	const struct worker *w = &model.worker[thread];
-
-	if (!w->on)
-		return false;
-	if (w->dying || LIFE(w->current)->base == NOBODY || (sleep && LIFE(w->current)->sleep != SLEEP_NONE))
-		return true;
-	for (int x = 0; x < model.nlives; x++)
-		if (model_home(x) == thread && (is_plain(x) || (live(x) && LIFE(x)->queued)))
-			return true;
-	return false;
-}
-
-static bool
-runnable_here(void)
-{
-	for (int i = 0; i < model.nqueue; i++)
-		if (may_run_here(model.queue[i]))
-			return true;
-	return false;
-}
-
-static bool
-is_plain_here(int x)
-{
-	return is_plain(x) && may_run_here(x);
-}
-
-static void
-tidy_baton(int thread)
-{
-	plan->op = OP_BATON;
-	plan->k = thread;
-}
-
-/* What keeps others asleep. */
-static bool
-tidy_sleepers(void)
-{
-	for (int k = 0; k < ADOPTERS; k++)
-		if (model.heir[k].sleeper != NOBODY) {
-			plan->op = OP_INTERRUPT;
-			plan->k = k;
-			return true;
-		}
-	if (target(is_destroyable_now, 0)) {
-		plan->op = OP_DESTROY;
-		plan->v = -99;
-		plan->dequeue = LIFE(plan->x)->queued;
-		return true;
-	}
-	return false;
-}
-
-static bool
-tidy_others(bool sleep)
-{
-	for (int i = 1; i < THREADS; i++) {
-		int t = (plan->thread + i) % THREADS;
-
-		if (has_work(t, sleep)) {
-			tidy_baton(t);
-			return true;
-		}
-	}
-	return false;
-}
-
-static void
-tidy_worker(const struct life *self)
-{
-	if (self->base == NOBODY) {
-		if (!self->exiting) {
-			plan->op = OP_EXIT;
-			plan->v = 42;
-			plan->k = NOBODY;
-		}
-		return;
-	}
-	if (plan->idle) {
-		if (target(is_plain, 0) && model.config.hosted)
-			plan->op = OP_READY;
-		else if (!tidy_others(false) && !tidy_sleepers())
-			(void)tidy_others(true);
-		return;
-	}
-	if (runnable_here())
-		plan->op = OP_YIELD;
-	else if (target(is_plain_here, 0))
-		plan->op = OP_SWITCH;
-	else if (!tidy_others(true) && !tidy_sleepers()) {
-		plan->op = OP_STOP;
-		if (pick(is_child, 0) != NOBODY) {
-			plan->op = OP_WAIT_ANY;
-			plan->flags = FLAG_NOHANG;
-		}
-	}
-}
-
-static bool
-is_collectable(int x)
-{
-	return LIFE(x)->fate == FATE_ZOMBIE && LIFE(x)->posted && LIFE(x)->parent == NOBODY;
-}
-
-static void
-tidy_thread(void)
-{
-	for (int t = 0; t < THREADS; t++)
-		if (model.worker[t].on) {
-			tidy_baton(t);
-			return;
-		}
-	if (tidy_sleepers())
-		return;
-	if (!model.config.leave_zombies) {
-		if (target(is_collectable, 0)) {
-			plan->op = OP_JOIN;
-			plan->name = !LIFE(plan->x)->named;
-			return;
-		}
-		if (target(is_held, 0)) {
-			plan->op = OP_RELEASE;
-			return;
-		}
-		for (plan->k = 0; plan->k < ADOPTERS; plan->k++)
-			if (model.heir[plan->k].on && model_backlog(plan->k) != 0) {
-				plan->op = OP_DRAIN;
-				plan->v = 5;
-				return;
-			}
-	}
-	for (plan->k = 1; plan->k < ADOPTERS; plan->k++)
-		if (model.heir[plan->k].on) {
-			plan->op = OP_ADOPTER_END;
-			return;
-		}
-	for (plan->k = 0; plan->k < GROUPS; plan->k++)
-		if (model.club[plan->k].on) {
-			plan->op = model.club[plan->k].ever ? OP_GROUP_WAIT : OP_GROUP_END;
-			plan->flags = FLAG_NOHANG;
-			return;
-		}
-	if (plan->thread != 0)
-		tidy_baton(0);
-	else {
-		plan->op = model.ended ? OP_END : OP_DOMAIN;
-		model.ended = true;
-	}
-}
-
-void
-tidy(struct plan *out)
-{
-	plan = out;
-	if (plan->actor != NOBODY)
-		tidy_worker(LIFE(plan->actor));
-	else
-		tidy_thread();
-}
-
-void
-model_init(const uint8_t head[FUZZ_HEAD])
-{
-	struct config *config = &model.config;
-
-	memset(&model, 0, sizeof(model));
-	*config = (struct config){
-		.policy = 1 + (head[0] & 7) % 4,
-		.early = (head[0] & 8) != 0,
-		.shares = (head[0] & 0x10) != 0,
-		.direct = (head[0] & 0x20) != 0,
-		.on_switch = (head[0] & 0x40) != 0,
-		.after_switch = (head[0] & 0x80) != 0,
-		.nthreads = (head[1] & 3) == 0 ? 1 : head[1] & 3,
-		.child_exited = (head[1] & 4) != 0,
-		.idle = (head[1] & 8) != 0 || (head[1] & 3) > 1,
-		.usage = (head[1] & 0x10) != 0,
-		.ledger_time = (head[1] & 0x20) != 0,
-		.leave_zombies = (head[1] & 0x40) != 0,
-		.hosted = (head[4] & 0x0e) != 0x0e,
-		.hooked = (head[4] & 1) == 0,
-		.locks = (head[4] & 0x10) != 0,
-		.cache = 2 + (head[3] & 3),
-		.depot = 1 + (head[3] >> 2 & 3),
-		.quarantine = (head[3] >> 4 & 3) == 3 ? 2 : 0,
-		.scrub = (head[3] & 0x40) != 0,
-		.ops = (head[3] & 0x80) != 0
-	};
-	if (!config->hosted)
-		config->shares = config->direct = config->on_switch = config->after_switch = config->child_exited =
-		    config->idle = false;
-	if (head[2] & 0x10) {
-		config->limit = 1 + (head[2] & 15) + (head[5] & 1 ? 32 : 0);	/* from 32 on, credits are parcelled out */
-		config->reserve = (uint64_t)(head[2] >> 5) % (config->limit + 1);
-	}
-	model.now = 1000000;
-	for (int t = 0; t < THREADS; t++)
-		model.worker[t].want.who = NOBODY;
-	model_open();
-}
-
-static const char *
-actor_name(char *text, int actor)
-{
-	if (actor == NOBODY)
-		strcpy(text, "-");
-	else if (LIFE(actor)->base != NOBODY)
-		snprintf(text, 16, "base%d", actor);
-	else
-		snprintf(text, 16, "c%d", actor);
-	return text;
-}
-
-int
-model_describe(const struct plan *p, char *line, size_t size)
-{
-	static const char *policies[] = { "", " adaptive", " parent", " successor", " adopter", " thread" };
-	static const char *notifies[] = { "", " late", " early" };
-	static const char *acts[] = { "", " that holds", " that creates", " that drains", " that trims", " that joins" };
-	static const char *stacks[] = { "", " sized", " borrowed", " ops" };
-	char who[16], x[16];
-	int n = snprintf(line, size, "T%d%s %-6s %s", p->thread, p->idle ? " idle" : "", actor_name(who, p->actor),
-	    program_name(p->op));
-
-#define ADD(...)	(n += snprintf(line + n, (size_t)n < size ? size - (size_t)n : 0, __VA_ARGS__))
-	if (p->x != NOBODY)
-		ADD(" %s%s", actor_name(x, p->x), p->name ? " (named)" : "");
-	switch (p->op) {
-	case OP_CREATE:
-		ADD("%s%s%s%s%s%s%s%s%s%s%s", p->create.spawn ? " spawn" : "", policies[p->create.policy],
-		    notifies[p->create.notify], stacks[p->create.stack], p->create.small ? " too small" : "",
-		    p->create.detached ? " detached" : "", p->create.privileged ? " privileged" : "",
-		    p->create.pinned ? " pinned" : "", p->create.off_cpu ? " off_cpu" : "",
-		    acts[p->create.off_act], p->create.ready ? " ready" : "");
-		if (p->create.group != NOBODY)
-			ADD(" group %d", p->create.group);
-		if (p->create.adopter != NOBODY)
-			ADD(" adopter %d", p->create.adopter);
-		if (p->create.listeners != 0)
-			ADD(" %d listeners%s", p->create.listeners, p->create.acts ? ", one acts" : "");
-		break;
-	case OP_EXIT:
-		ADD(" %ld%s", (long)p->v, p->returns ? " by return" : "");
-		if (p->k != NOBODY)
-			ADD(" window for T%d", p->k);
-		break;
-	case OP_WAIT:
-	case OP_WAIT_ANY:
-	case OP_JOIN:
-	case OP_GROUP_WAIT:
-		if (p->op == OP_GROUP_WAIT)
-			ADD(" %d", p->k);
-		ADD("%s%s%s", p->flags & FLAG_NOHANG ? " nohang" : "", p->flags & FLAG_PEEK ? " peek" : "",
-		    p->quiet ? " (no result)" : "");
-		break;
-	case OP_PARK:
-		ADD(" %s", p->k ? "stays" : "readied");
-		break;
-	case OP_NO_ZOMBIES:
-		ADD(" %s", p->k ? "on" : "off");
-		break;
-	case OP_DESTROY:
-		ADD(" %ld", (long)p->v);
-		break;
-	case OP_DRAIN:
-		ADD(" %d budget %ld", p->k, (long)p->v);
-		break;
-	case OP_ADOPTER:
-		ADD(" %d heir %d", p->k, p->l);
-		break;
-	case OP_ADOPTER_END:
-	case OP_ASSUME:
-	case OP_ADOPTER_WAIT:
-	case OP_INTERRUPT:
-	case OP_GROUP:
-	case OP_GROUP_END:
-	case OP_MISUSE:
-		ADD(" %d", p->k);
-		break;
-	case OP_LISTEN:
-	case OP_UNLISTEN:
-		ADD(" %d%s", p->k, p->op == OP_LISTEN && p->v ? " acts" : "");
-		break;
-	case OP_TRIM_AGED:
-		ADD(" after %ld ns", (long)p->v);
-		break;
-	case OP_BATON:
-		ADD(" T%d", p->k);
-		break;
-	default:
-		break;
-	}
-	if (p->dequeue)
-		ADD(" (off the queue)");
-#undef ADD
-	return n;
 }
