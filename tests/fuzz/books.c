@@ -115,6 +115,7 @@ share_words(int x)
 		LIFE(l->parent)->kin = true;
 	}
 	l->shared = true;
+	l->simple = false;
 }
 
 int
@@ -265,6 +266,8 @@ ended(bool worker, int x, const int *told, int ntold)
 			wake(taken(waiter));
 		}
 	}
+	if (l->simple)
+		policy = POLICY_PARENT;
 	if (policy == POLICY_ADAPTIVE && (adopted(x) || (ntold == 0 && !l->awaited && l->waiter == NOBODY)))
 		policy = POLICY_SUCCESSOR;
 	if (policy == POLICY_SUCCESSOR && worker && shelvable(x)) {
@@ -326,7 +329,7 @@ act_off_cpu(int x)
 	bool		 nameable = model_same_worker(x, model.turn);
 
 	if (l->off_act == OFF_NOTHING || ((l->off_act == OFF_HOLD || l->off_act == OFF_JOIN) && !nameable) ||
-	    (l->off_act == OFF_CREATE && model.nlives >= CTX_MAX - THREADS) || i == EVENTS_MAX)
+	    (l->off_act == OFF_CREATE && (model.nlives >= CTX_MAX - THREADS || model.discarding)) || i == EVENTS_MAX)
 		return;
 	event(EV_OFF_ACT, x, 0);
 	switch (l->off_act) {

@@ -18,7 +18,7 @@ there(int x)
 bool
 is_live(int x)
 {
-	return there(x) && !LIFE(x)->exited && LIFE(x)->base == NOBODY;
+	return there(x) && !LIFE(x)->exited && LIFE(x)->base == NOBODY && !LIFE(x)->discarded;
 }
 
 bool
@@ -54,11 +54,12 @@ is_held(int x)
 	return LIFE(x)->named && LIFE(x)->holds > 0;
 }
 
-/* Suspended, and the host's to run: it is not asleep in the library, nor in a queue. */
+/* Suspended, and the host's to run: it is not asleep in the library, nor in a queue, nor its owner's. */
 bool
 is_plain(int x)
 {
-	return is_live(x) && !LIFE(x)->running && !LIFE(x)->queued && !LIFE(x)->reserved && LIFE(x)->sleep <= SLEEP_PLAIN;
+	return is_live(x) && !LIFE(x)->running && !(LIFE(x)->owned && LIFE(x)->fresh) && !LIFE(x)->queued &&
+	    !LIFE(x)->reserved && LIFE(x)->sleep <= SLEEP_PLAIN;
 }
 
 static bool
@@ -77,20 +78,79 @@ is_destroyable(int x)
 bool
 is_destroyable_now(int x)
 {
-	return is_destroyable(x) && (LIFE(x)->sleep != SLEEP_DONE || LIFE(LIFE(x)->target)->posted);
+	return is_destroyable(x) && (LIFE(x)->sleep != SLEEP_DONE || LIFE(LIFE(x)->target)->posted) &&
+	    LIFE(x)->sleep != SLEEP_RESUME && !is_resumed(x);
 }
 
-/* Dead ones are not shared: nobody will run them. */
+/* It stays as it is until its worker comes to it: nobody is about to ready it. */
+static bool
+is_discardable(int x)
+{
+	return is_destroyable(x) && !LIFE(x)->queued && LIFE(x)->sleep != SLEEP_ANY && LIFE(x)->sleep != SLEEP_GROUP &&
+	    LIFE(x)->sleep != SLEEP_ADOPTER;
+}
+
+static bool
+is_owned(int x)
+{
+	return is_live(x) && LIFE(x)->owned;
+}
+
+/*
+ * Whoever goes back, some day, to one that must run on a certain worker, must stay there, too; through however many others.  Not
+ * bound to it he is safe only if he runs through.
+ */
+static bool
+is_tied(int x)
+{
+	if (model.config.nthreads == 1 || model_home(x) != NOBODY)
+		return false;
+	for (; is_resumed(x); x = LIFE(x)->claimer)
+		if (model_home(LIFE(x)->claimer) != NOBODY)
+			return true;
+	return false;
+}
+
+/* May the actor, or one that ends, let the base context run?  If it has resumed one, it needs an idle(). */
+static bool
+base_may_run(void)
+{
+	return model.config.idle || LIFE(model.worker[plan->thread].base)->sleep != SLEEP_RESUME;
+}
+
+/* May the actor sleep, or park, or be preempted? */
+static bool
+may_sleep(void)
+{
+	return plan->actor == NOBODY || (base_may_run() && !is_tied(plan->actor));
+}
+
+/* May it sleep for what may sleep for it, unseen? */
+static bool
+may_sleep_for_many(void)
+{
+	return may_sleep() && (plan->actor == NOBODY || !is_resumed(plan->actor));
+}
+
+bool
+is_resumed(int x)
+{
+	return LIFE(x)->owned && LIFE(x)->claimer != NOBODY;
+}
+
+/* Dead ones are not shared: nobody will run them.  Nor who is resumed, while it is off the CPU. */
 static bool
 is_sharable(int x)
 {
-	return (is_live(x) || (there(x) && LIFE(x)->base != NOBODY)) && may_run_here(x) && model_same_worker(x, plan->thread);
+	return (is_live(x) || (there(x) && LIFE(x)->base != NOBODY)) && may_run_here(x) && model_same_worker(x, plan->thread) &&
+	    (LIFE(x)->running || !is_resumed(x));
 }
 
 static bool
 is_fresh_child(int x)
 {
-	return is_live(x) && is_child(x) && LIFE(x)->fresh && LIFE(x)->nlisteners < LISTENERS;
+	return is_live(x) && (is_child(x) || (LIFE(x)->owned && may_run_here(x))) && LIFE(x)->fresh &&
+	    LIFE(x)->nlisteners < LISTENERS;
 }
 
 /* The nth, modulo how many there are; NOBODY. */
@@ -175,7 +235,8 @@ create(unsigned a, unsigned b, unsigned c)
 
 	if (plan->idle || model.nlives >= CTX_MAX - THREADS)
 		return false;
-	plan->create.ready = (a & 0x20) != 0 && model.config.hosted;
+	plan->create.owned = plan->op == OP_OWN;
+	plan->create.ready = (a & 0x20) != 0 && model.config.hosted && !plan->create.owned;
 	plan->create.spawn = (a & 0x80) != 0 && plan->actor != NOBODY;
 	plan->create.group = NOBODY;
 	plan->create.adopter = NOBODY;
@@ -184,10 +245,10 @@ create(unsigned a, unsigned b, unsigned c)
 	plan->create.policy = (a & 7) > POLICY_THREAD ? POLICY_DEFAULT : (int)(a & 7);
 	plan->create.notify = (a >> 3 & 3) == 3 ? 0 : (int)(a >> 3 & 3);
 	plan->create.off_cpu = (a & 0x40) != 0;
-	plan->create.detached = (b & 1) != 0;
+	plan->create.detached = (b & 1) != 0 && !plan->create.owned;
 	plan->create.privileged = (b & 2) != 0;
 	plan->create.pinned = (b & 4) != 0;
-	if (group >= 0 && model.club[group].on)
+	if (group >= 0 && model.club[group].on && !plan->create.owned)
 		plan->create.group = group;
 	if (b & 0x80)
 		plan->create.adopter = 0;
@@ -208,6 +269,13 @@ create(unsigned a, unsigned b, unsigned c)
 	return true;
 }
 
+/* To its resumer, if it has one. */
+static bool
+may_come_back(int x)
+{
+	return !LIFE(x)->owned || (is_resumed(x) && may_run_here(LIFE(x)->claimer));
+}
+
 /* False: it comes to nothing. */
 static bool
 decide(unsigned a, unsigned b, unsigned c)
@@ -220,11 +288,12 @@ decide(unsigned a, unsigned b, unsigned c)
 	plan->quiet = (b & 4) != 0;
 	switch (plan->op) {
 	case OP_CREATE:
+	case OP_OWN:
 		return create(a, b, c);
 	case OP_READY:
 		return model.config.hosted && target(is_plain, a);
 	case OP_SWITCH:
-		if (self == NULL || plan->idle)
+		if (self == NULL || plan->idle || !may_sleep())
 			return false;
 		if ((c & 7) == 7 && !base)
 			plan->x = model.worker[plan->thread].base;
@@ -233,23 +302,27 @@ decide(unsigned a, unsigned b, unsigned c)
 		plan->dequeue = LIFE(plan->x)->queued;
 		return true;
 	case OP_YIELD:
-		return self != NULL && !plan->idle;
+		return self != NULL && !plan->idle && !is_tied(plan->actor);
 	case OP_PARK:
 		plan->k = (a & 3) != 0 || !model.config.hosted;
-		return self != NULL && !base;
+		return self != NULL && !base && may_sleep();
 	case OP_EXIT:
 		plan->v = (int8_t)a;
 		plan->k = (b & 2) != 0 ? (plan->thread + 1 + (int)(b & 1)) % THREADS : NOBODY;
 		plan->returns = (c & 1) != 0;
-		return self != NULL && !base && !exiting;
+		return self != NULL && !base && !exiting && may_come_back(plan->actor);
 	case OP_WAIT:
 		if (!free || self == NULL || !((c & 3) == 3 ? target(there, a) : target(is_child, a)))
 			return false;
+		if (!may_sleep())
+			plan->flags |= FLAG_NOHANG;
 		/* Whose end was awaited by a peek comes behind the others that ended meanwhile: docs say the oldest first. */
 		if (plan->flags == FLAG_PEEK && LIFE(plan->x)->fate == FATE_LIVE && self->kids != 1)
 			plan->flags |= FLAG_NOHANG;
 		return true;
 	case OP_WAIT_ANY:
+		if (!may_sleep_for_many())
+			plan->flags |= FLAG_NOHANG;
 		return free;
 	case OP_JOIN:
 		if (!free)
@@ -261,11 +334,13 @@ decide(unsigned a, unsigned b, unsigned c)
 			return false;
 		if (self == NULL && plan->flags == 0 && blocks(plan->x))
 			plan->flags = FLAG_NOHANG;
+		if (!may_sleep())
+			plan->flags |= FLAG_NOHANG;
 		return true;
 	case OP_DETACH:
 		if (!name(a, (c & 3) == 3))
 			return false;
-		return LIFE(plan->x)->fate != FATE_ZOMBIE || (free && (self != NULL || LIFE(plan->x)->posted));
+		return LIFE(plan->x)->fate != FATE_ZOMBIE || (free && ((self != NULL && may_sleep()) || LIFE(plan->x)->posted));
 	case OP_NO_ZOMBIES:
 		plan->k = (a & 3) != 0;
 		return true;
@@ -296,7 +371,7 @@ decide(unsigned a, unsigned b, unsigned c)
 	case OP_INTERRUPT:
 		return an_adopter(a);
 	case OP_ADOPTER_WAIT:
-		return free && an_adopter(a) && (self != NULL || model.heir[plan->k].sleeper != NOBODY ||
+		return free && an_adopter(a) && ((self != NULL && may_sleep()) || model.heir[plan->k].sleeper != NOBODY ||
 		    model.heir[plan->k].interrupted || model_backlog(plan->k) != 0);
 	case OP_GROUP:
 		for (plan->k = 0; plan->k < GROUPS && (model.club[plan->k].on || model.club[plan->k].sleepers > 0); plan->k++)
@@ -304,7 +379,7 @@ decide(unsigned a, unsigned b, unsigned c)
 		return plan->k < GROUPS;
 	case OP_GROUP_WAIT:
 		plan->flags &= FLAG_NOHANG;
-		if (self == NULL)
+		if (self == NULL || !may_sleep_for_many())
 			plan->flags = FLAG_NOHANG;
 		return free && a_group(a) && (model.club[plan->k].sleepers == 0 || !model.club[plan->k].posted);
 	case OP_GROUP_END:
@@ -350,7 +425,22 @@ decide(unsigned a, unsigned b, unsigned c)
 		return self == NULL;
 	case OP_MISUSE:
 		plan->k = (int)a;
-		return true;
+		return model.worker[plan->thread].ndiscarded == 0;	/* some try to create: that would destroy them */
+	case OP_RESUME:
+		plan->flags = (b & 3) == 3;
+		plan->v = (int8_t)c;
+		return !plan->idle && ((c & 7) == 7 ? target(is_live, a) : target(is_owned, a));
+	case OP_SUSPEND:
+		plan->v = (int8_t)a;
+		return !plan->idle && (self == NULL || may_come_back(plan->actor));
+	case OP_TRANSFER:
+		plan->v = (int8_t)c;
+		return !plan->idle && target(is_owned, a);
+	case OP_DISCARD:
+		plan->v = (int8_t)b;
+		return !plan->idle && target(is_discardable, a);
+	case OP_DISCARDED:
+		return self != NULL;
 	default:
 		return true;
 	}

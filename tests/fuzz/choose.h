@@ -13,6 +13,7 @@ bool	is_live(int x);
 bool	is_child(int x);		/* of the actor */
 bool	is_held(int x);
 bool	is_plain(int x);
+bool	is_resumed(int x);		/* and has not come back */
 bool	is_destroyable_now(int x);
 bool	may_run_here(int x);
 

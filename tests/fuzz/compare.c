@@ -79,10 +79,73 @@ compare_life(int x)
 	if (l->fate == FATE_LIVE && reap_context_parent(m.context[x]) != (l->parent != NOBODY ? m.context[l->parent] : NULL))
 		fail("the parent of c%d must be c%d", x, l->parent);
 	if (!l->exited) {
+		if (reap_resumed_by(m.context[x]) != (l->owned && l->claimer != NOBODY ? m.context[l->claimer] : NULL))
+			fail("the resumer of c%d must be c%d", x, l->owned ? l->claimer : NOBODY);
+		if (l->owned && l->claimer != NOBODY)
+			SAME_OF("reap_resumed_word()", x, reap_resumed_word(m.context[x]), l->word);
+		if (l->owned && reap_context_parent(m.context[x]) != NULL)
+			fail("c%d has a parent", x);
+	}
+	if (!l->exited) {
 		int home = model_home(x);
 
 		if (reap_context_home(m.context[x]) != (home != NOBODY ? m.worker[home] : NULL))
 			fail("the home of c%d must be that of T%d", x, home);
+	}
+}
+
+/* By a scan. */
+struct seen {
+	bool	 seen[CTX_MAX];
+	const char *lo[CTX_MAX], *hi[CTX_MAX];
+};
+
+/* Does a collector see the stack of each, and no more of it than that, and what is passed? */
+static void
+see(const struct reap_scan *it, void *arg)
+{
+	struct seen		*scan = arg;
+	int			 x = id_of(it->context);
+	const struct life	*l = &model.life[x];
+	const char		*lo = it->lo, *sp = it->sp, *hi = it->hi;
+	enum where		 where = model_where(x);
+
+	if (scan->seen[x])
+		fail("a scan shows c%d twice", x);
+	scan->seen[x] = true;
+	SAME_OF("the state that a scan shows", x, it->state, where);
+	SAME_OF("whether a scan shows a base context", x, it->base, l->base != NOBODY);
+	SAME_OF("the user word that a scan shows", x, (intptr_t)it->user, x + 1);
+	if (l->base != NOBODY || (lo == NULL && where == IS_NEW && !l->owned)) {
+		if (lo != NULL || hi != NULL)
+			fail("a scan shows a stack of c%d, which has none of the library's", x);
+		if (l->base == NOBODY)
+			SAME_OF("the argument that a scan shows", x, it->word, x);
+		return;
+	}
+	SAME_OF("the word that a scan shows", x, it->word, l->owned && where != IS_NEW && where != IS_EXITING ? l->word : 0);
+	SAME_OF("whether a scan shows a stack pointer", x, sp != NULL, where == IS_NEW || where == IS_SUSPENDED);
+	if (lo >= hi || (sp != NULL && (sp < lo || sp >= hi)))
+		fail("a scan shows c%d beside its stack", x);
+	if (where != IS_NEW && (m.frame[x] < (sp != NULL ? sp : lo) || m.frame[x] >= hi))
+		fail("a scan does not show the frames of c%d", x);
+	for (int y = 0; y < model.nlives; y++)
+		if (scan->lo[y] != NULL && lo < scan->hi[y] && scan->lo[y] < hi)
+			fail("a scan shows c%d and c%d on one stack", x, y);
+	scan->lo[x] = lo;
+	scan->hi[x] = hi;
+}
+
+static void
+compare_scan(void)
+{
+	struct seen scan = { { false }, { NULL }, { NULL } };
+
+	(void)reap_domain_scan(m.domain, see, &scan);
+	for (int x = 0; x < model.nlives; x++) {
+		enum where where = model_where(x);
+
+		SAME_OF("whether a scan shows it", x, scan.seen[x], where != IS_NONE && where != IS_ZOMBIE);
 	}
 }
 
@@ -107,6 +170,7 @@ compare(void)
 		visible += model.life[x].fate != FATE_FREE && model.life[x].fate != FATE_REAPED;
 	}
 	SAME("reap_domain_for_each()", reap_domain_for_each(m.domain, NULL, NULL), visible);
+	compare_scan();
 	SAME("reap_children()", reap_children(), actor != NOBODY ? model_children(actor) : 0);
 	for (int g = 0; g < GROUPS; g++)
 		if (model.club[g].on)

@@ -35,6 +35,7 @@ model_describe(const struct plan *p, char *line, size_t size)
 		ADD(" %s%s", actor_name(x, p->x), p->name ? " (named)" : "");
 	switch (p->op) {
 	case OP_CREATE:
+	case OP_OWN:
 		ADD("%s%s%s%s%s%s%s%s%s%s%s", p->create.spawn ? " spawn" : "", policies[p->create.policy],
 		    notifies[p->create.notify], stacks[p->create.stack], p->create.small ? " too small" : "",
 		    p->create.detached ? " detached" : "", p->create.privileged ? " privileged" : "",
@@ -67,7 +68,14 @@ model_describe(const struct plan *p, char *line, size_t size)
 	case OP_NO_ZOMBIES:
 		ADD(" %s", p->k ? "on" : "off");
 		break;
+	case OP_RESUME:
+	case OP_SUSPEND:
+	case OP_TRANSFER:
+		ADD("%s with %ld%s", p->flags != 0 && p->op == OP_RESUME ? " cancelled" : "", (long)p->v,
+		    p->quiet ? " (not passed)" : "");
+		break;
 	case OP_DESTROY:
+	case OP_DISCARD:
 		ADD(" %ld", (long)p->v);
 		break;
 	case OP_DRAIN:

@@ -7,8 +7,8 @@
  *
  * Replays what is named, directories included; with --seconds also what a generator makes up, until the time is over.  --save:
  * where the program that is running is written to, so that it is there after a crash.  --plain: writes the files anew, each
- * operation with the first of its codes, which the operations that are appended to the list do not change.  --patience: seconds after which one that
- * runs is taken to hang.
+ * operation with the first of its codes, which the operations that are appended to the list do not change.  --patience: seconds
+ * after which one that runs is taken to hang.
  */
 #include <dirent.h>
 #include <errno.h>

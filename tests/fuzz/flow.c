@@ -167,6 +167,14 @@ leave(int thread, enum slot slot, int to)
 	go(thread, to);
 }
 
+/* By itself, to whom it chooses. */
+void
+switch_to(int thread, enum sleep why, int to)
+{
+	LIFE(model.worker[thread].current)->sleep = why;
+	go(thread, to);
+}
+
 int
 successor(int thread)
 {
@@ -378,7 +386,11 @@ base_turn(int thread)
 	int		 x = model.worker[thread].base, to;
 	struct life	*l = LIFE(x);
 
-	if (l->sleep == SLEEP_DONE ? LIFE(l->target)->posted : l->sleep == SLEEP_GROUP ? model.club[l->target].posted : l->readied)
+	if (l->sleep == SLEEP_RESUME) {
+		if (l->came != NOBODY)
+			return OVER;
+		l->served = true;
+	} else if (l->sleep == SLEEP_DONE ? LIFE(l->target)->posted : l->sleep == SLEEP_GROUP ? model.club[l->target].posted : l->readied)
 		return OVER;
 	if ((l->sleep == SLEEP_DONE || l->sleep == SLEEP_GROUP) && l->readied) {
 		l->readied = false;
@@ -393,6 +405,8 @@ base_turn(int thread)
 		model.broken = "a base context would spin for a thread that has not got the baton";
 	if (CONFIG->hosted && CONFIG->idle)
 		return IDLE;
+	if (l->sleep == SLEEP_RESUME)
+		model.broken = "a base context would spin for one that it has resumed";
 	disarm(x);
 	return STUCK;
 }
@@ -466,6 +480,14 @@ resume(int thread)
 		case SLEEP_ADOPTER:
 			flow = adopter_wait(thread, l->target);
 			break;
+		case SLEEP_RESUME:
+			back_from_resume(x);
+			break;
+		case SLEEP_SUSPENDED:
+			l->sleep = SLEEP_NONE;
+			l->want.ret = l->cancelled ? -ECANCELED : 0;
+			l->want.word = l->word;
+			break;
 		}
 		if (flow == DONE && (!l->exiting || exit_on(thread) != ENDED))
 			return;
@@ -515,6 +537,13 @@ die(int thread)
 	struct life	*l = LIFE(x);
 	bool		 window;
 
+	if (l->owned && l->claimer == NOBODY) {
+		model.broken = "an owned context ends that nobody has resumed";
+		return LISTENS;
+	}
+	if (l->owned)
+		LIFE(l->claimer)->came = x;
+	l->simple = l->simple && !l->kin && l->kids == 0 && !LIFE(l->claimer)->served;
 	disinherit(x);
 	l->status = l->exit_status;
 	l->exited = true;
@@ -530,7 +559,7 @@ die(int thread)
 			l->awaited = true;
 		ntold = 0;
 	}
-	to = successor(thread);
+	to = l->owned ? l->claimer : successor(thread);
 	if (to == w->base && CONFIG->direct) {
 		int sleeper = follow(thread, x, told, &ntold);
 

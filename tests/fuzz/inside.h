@@ -23,6 +23,7 @@ extern struct machine {
 	struct reap_domain *domain;
 	struct reap_context *context[CTX_MAX];
 	struct reap_handle handle[CTX_MAX];
+	const char *frame[CTX_MAX];		/* on its stack, once it has run */
 	struct reap_exit_listener listener[CTX_MAX][LISTENERS];
 	struct reap_worker *worker[THREADS];
 	struct reap_adopter *adopter[ADOPTERS];

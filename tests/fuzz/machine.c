@@ -5,6 +5,7 @@
  *
  * Nothing here keeps a thread-local address: a context may go on in another thread.  Who has the baton is who runs.
  */
+#include <errno.h>
 #include <pthread.h>
 #include <string.h>
 
@@ -150,14 +151,15 @@ create(const struct plan *plan)
 		.size = sizeof(options), .entry = body, .arg = (void *)(intptr_t)x, .user = (void *)(intptr_t)(x + 1),
 		.policy = (enum reap_policy)plan->create.policy, .notify = (enum reap_notify)plan->create.notify,
 		.flags = (plan->create.detached ? REAP_CONTEXT_DETACHED : 0) |
-		    (plan->create.privileged ? REAP_CONTEXT_PRIVILEGED : 0) | (plan->create.pinned ? REAP_CONTEXT_PINNED : 0),
+		    (plan->create.privileged ? REAP_CONTEXT_PRIVILEGED : 0) | (plan->create.pinned ? REAP_CONTEXT_PINNED : 0) |
+		    (plan->create.owned ? REAP_CONTEXT_OWNED : 0),
 		.off_cpu = plan->create.off_cpu ? off_cpu : NULL,
 		.group = plan->create.group != NOBODY ? m.group[plan->create.group] : NULL,
 		.adopter = plan->create.adopter != NOBODY ? m.adopter[plan->create.adopter] : NULL
 	};
 
 	if (plan->create.spawn)
-		ret = reap_spawn(reap_worker_self(), body, (void *)(intptr_t)x, &context);
+		ret = (plan->create.owned ? reap_spawn_owned : reap_spawn)(reap_worker_self(), body, (void *)(intptr_t)x, &context);
 	else {
 		switch (plan->create.stack) {
 		case STACK_DEFAULT:
@@ -267,6 +269,26 @@ trim_aged(const struct plan *plan)
 	returned(plan, 0);
 }
 
+/* What has come with the control. */
+static void
+passed(const struct plan *plan, int ret, intptr_t word)
+{
+	returned(plan, ret);
+	if (!plan->quiet && ret != -EPERM && ret != -EINVAL && ret != -EBUSY)
+		SAME("the word that is passed", word, model_want(plan)->word);
+}
+
+static void
+resume(const struct plan *plan, struct reap_context *x)
+{
+	struct reap_passed p = { .word = plan->v };
+	int		 ret = reap_resume(x, plan->flags != 0 ? REAP_CANCEL : 0, plan->quiet ? NULL : &p);
+
+	passed(plan, ret, p.word);
+	if (ret >= 0 && !plan->quiet && p.context != m.context[model_want(plan)->came])
+		fail("somebody else than c%d comes back", model_want(plan)->came);
+}
+
 static int
 end_domain(void)
 {
@@ -295,6 +317,7 @@ act(const struct plan *plan)
 		unqueue(x);
 	switch (plan->op) {
 	case OP_CREATE:
+	case OP_OWN:
 		(void)create(plan);
 		break;
 	case OP_READY:
@@ -378,6 +401,25 @@ act(const struct plan *plan)
 	case OP_UNLISTEN:
 		returned(plan, reap_exit_unlisten(x, &m.listener[plan->x][plan->k]));
 		break;
+	case OP_RESUME:
+		resume(plan, x);
+		break;
+	case OP_SUSPEND:
+		status = plan->v;
+		ret = reap_suspend(plan->quiet ? NULL : &status);
+		passed(plan, ret, status);
+		break;
+	case OP_TRANSFER:
+		status = plan->v;
+		ret = reap_transfer(x, plan->quiet ? NULL : &status);
+		passed(plan, ret, status);
+		break;
+	case OP_DISCARD:
+		returned(plan, reap_context_discard(x, plan->v));
+		break;
+	case OP_DISCARDED:
+		returned(plan, (int)reap_worker_discarded(self));
+		break;
 	case OP_SHARE:
 		returned(plan, reap_context_share(x));
 		break;
@@ -430,6 +472,7 @@ body(void *arg)
 	int		 me = (int)(intptr_t)arg;
 	struct plan	 plan;
 
+	m.frame[me] = __builtin_frame_address(0);
 	for (;;) {
 		fetch(me, false, &plan);
 		if (plan.op == OP_EXIT && plan.returns)

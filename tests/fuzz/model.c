@@ -102,6 +102,7 @@ stop(int thread)
 	struct worker	*w = &model.worker[thread];
 	int		 base = w->base;
 
+	(void)discarded(thread);
 	for (int x = 0; x < model.nlives; x++)
 		if (live(x) && LIFE(x)->base == NOBODY && model_home(x) == thread)
 			return -EBUSY;
@@ -119,9 +120,12 @@ create(const struct plan *plan)
 {
 	struct life		*parent = plan->actor != NOBODY ? LIFE(plan->actor) : NULL, *l = LIFE(model.nlives);
 	int			 policy = plan->create.policy, x = model.nlives;
-	bool			 adopter = plan->create.detached || plan->create.group != NOBODY;
-	uint64_t		 used = model.count.created - model.count.reaped;
+	bool			 adopter = plan->create.detached || plan->create.group != NOBODY, owned = plan->create.owned;
+	uint64_t		 used;
 
+	if (parent != NULL && (!plan->create.spawn || owned))
+		(void)discarded(plan->thread);
+	used = model.count.created - model.count.reaped;
 	if (policy == POLICY_DEFAULT)
 		policy = CONFIG->policy;
 	if (policy == POLICY_THREAD)
@@ -138,13 +142,13 @@ create(const struct plan *plan)
 		return -ESRCH;
 	model.nlives++;
 	*l = (struct life){
-		.fate = adopter ? FATE_ADOPTED : FATE_LIVE, .base = NOBODY, .fresh = true,
-		.parent = adopter || parent == NULL ? NOBODY : plan->actor,
+		.fate = owned ? FATE_CLAIMED : adopter ? FATE_ADOPTED : FATE_LIVE, .base = NOBODY, .fresh = true, .owned = owned,
+		.parent = adopter || owned || parent == NULL ? NOBODY : plan->actor,
 		.adopter = plan->create.adopter != NOBODY ? plan->create.adopter : parent != NULL ? parent->adopter : 0,
 		.group = plan->create.group, .claimer = NOBODY, .policy = policy,
-		.early = plan->create.notify == 0 ? CONFIG->early : plan->create.notify == 2,
-		.pinned = plan->create.pinned, .shared = !CONFIG->shares || parent == NULL,
-		.bound = CONFIG->shares && parent != NULL, .off_cpu = plan->create.off_cpu, .off_act = plan->create.off_act,
+		.early = !owned && (plan->create.notify == 0 ? CONFIG->early : plan->create.notify == 2),
+		.pinned = plan->create.pinned, .shared = (!CONFIG->shares && !owned) || parent == NULL,
+		.bound = (CONFIG->shares || owned) && parent != NULL, .off_cpu = plan->create.off_cpu, .off_act = plan->create.off_act,
 		.has_stack = true,
 		.stack = plan->create.stack, .home = plan->thread, .waiter = NOBODY, .window = NOBODY
 	};
@@ -158,7 +162,9 @@ create(const struct plan *plan)
 		model.club[l->group].members++;
 		model.club[l->group].ever = true;
 	}
-	if (adopter)
+	if (owned)
+		l->simple = plan->create.spawn && born_simple(x);
+	else if (adopter)
 		model.count.detached++;
 	else if (parent != NULL) {
 		parent->kids++;
@@ -176,6 +182,7 @@ create(const struct plan *plan)
 		l->listener[l->nlisteners++] = i;
 		l->used |= 1u << i;
 		l->acts[i] = plan->create.acts && i == 0;
+		l->simple = false;
 	}
 	if (plan->create.ready) {
 		l->queued = true;
@@ -184,15 +191,20 @@ create(const struct plan *plan)
 	return 0;
 }
 
-static int
+int
 destroy(const struct plan *plan)
 {
 	struct life	*l = LIFE(plan->x);
 	int		 told[3], ntold = 0;
 	bool		 worker = plan->actor != NOBODY;
 
+	if (l->owned && l->claimer != NOBODY)
+		return -EBUSY;
 	if (!l->shared && (!worker || l->home != plan->thread))
 		share_words(plan->x);
+	if (l->sleep == SLEEP_RESUME)
+		return -EBUSY;
+	l->simple = false;
 	if (l->sleep == SLEEP_DONE) {
 		if (!LIFE(l->target)->posted)
 			return -EBUSY;
@@ -212,6 +224,8 @@ destroy(const struct plan *plan)
 	if (l->early)
 		tell_host(plan->x);
 	ended(worker, plan->x, told, ntold);
+	if (l->owned)
+		collect(plan->x, plan->actor, PAYER_PARENT, NULL);
 	return 0;
 }
 
@@ -366,6 +380,7 @@ listen(const struct plan *plan)
 {
 	struct life *l = LIFE(plan->x);
 
+	l->simple = false;
 	l->listener[l->nlisteners++] = plan->k;
 	l->used |= 1u << plan->k;
 	l->acts[plan->k] = plan->v != 0;
@@ -425,7 +440,7 @@ model_init(const uint8_t head[FUZZ_HEAD])
 	}
 	model.now = 1000000;
 	for (int t = 0; t < THREADS; t++)
-		model.worker[t].want.who = NOBODY;
+		model.worker[t].want.who = model.worker[t].want.came = NOBODY;
 	model_open();
 }
 
@@ -494,6 +509,7 @@ on_the_spot(struct plan *plan, enum flow *flow)
 		dequeue(plan->x);
 	switch (plan->op) {
 	case OP_CREATE:
+	case OP_OWN:
 		plan->k = model.nlives;
 		return create(plan);
 	case OP_READY:
@@ -566,6 +582,7 @@ on_the_spot(struct plan *plan, enum flow *flow)
 		if (self == NULL)
 			return -EPERM;
 		self->adopter = plan->k;
+		self->simple = self->simple && plan->k == 0;
 		return 0;
 	case OP_ADOPTER_WAIT:
 		if (self == NULL) {
@@ -611,6 +628,16 @@ on_the_spot(struct plan *plan, enum flow *flow)
 		return unlisten(plan);
 	case OP_SHARE:
 		return share(plan->x);
+	case OP_RESUME:
+		return owned_resume(plan, flow);
+	case OP_SUSPEND:
+		return owned_suspend(plan, flow);
+	case OP_TRANSFER:
+		return owned_transfer(plan, flow);
+	case OP_DISCARD:
+		return owned_discard(plan);
+	case OP_DISCARDED:
+		return discarded(plan->thread);
 	case OP_LOOKUP:
 		plan->k = model_where(plan->x) == IS_NEW || model_where(plan->x) == IS_SUSPENDED;
 		return LIFE(plan->x)->has_stack && LIFE(plan->x)->stack < STACK_BORROWED && !CONFIG->ops ? 0 : -ENOENT;
@@ -652,7 +679,7 @@ model_step(const struct program *program, struct plan *plan)
 	if (plan->op == OP_END)
 		return;
 	want = model_want(plan);
-	*want = (struct want){ .who = NOBODY };
+	*want = (struct want){ .who = NOBODY, .came = NOBODY };
 	if (plan->op == OP_BATON) {
 		plan->done = true;
 		take_turn(plan->k);

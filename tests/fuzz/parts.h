@@ -4,6 +4,7 @@
  *
  *	books.c		who is whose child, who may collect, what is owed, who has to be woken
  *	flow.c		who runs, sleeps, is woken
+ *	owned.c		who is resumed by whom
  *	model.c		what each operation does
  */
 #ifndef REAP_TESTS_FUZZ_PARTS_H
@@ -49,6 +50,7 @@ void	disarm(int x);
 void	go(int thread, int to);
 void	leave(int thread, enum slot, int to);
 int	successor(int thread);
+void	switch_to(int thread, enum sleep why, int to);
 int	claim(int x, int self, int gone);
 enum flow barrier(int thread, int target, unsigned flags, bool quiet);
 enum flow wait_any(int thread, unsigned flags);
@@ -59,8 +61,18 @@ void	resume(int thread);
 void	go_on(int thread);
 void	take_turn(int thread);
 
+/* owned.c */
+bool	born_simple(int x);		/* of who is owned, and spawned */
+void	back_from_resume(int x);
+int	owned_resume(const struct plan *, enum flow *);
+int	owned_suspend(const struct plan *, enum flow *);
+int	owned_transfer(const struct plan *, enum flow *);
+int	owned_discard(const struct plan *);
+int	discarded(int thread);		/* how many were destroyed */
+
 /* model.c */
 int	create(const struct plan *);
+int	destroy(const struct plan *);
 int	drain(int k, unsigned budget);
 
 #endif

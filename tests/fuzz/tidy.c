@@ -86,6 +86,10 @@ tidy_worker(const struct life *self)
 		}
 		return;
 	}
+	if (model.worker[plan->thread].ndiscarded != 0) {
+		plan->op = OP_DISCARDED;
+		return;
+	}
 	if (plan->idle) {
 		if (target(is_plain, 0) && model.config.hosted)
 			plan->op = OP_READY;
