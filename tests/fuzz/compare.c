@@ -116,7 +116,7 @@ see(const struct reap_scan *it, void *arg)
 	SAME_OF("the state that a scan shows", x, it->state, where);
 	SAME_OF("whether a scan shows a base context", x, it->base, l->base != NOBODY);
 	SAME_OF("the user word that a scan shows", x, (intptr_t)it->user, x + 1);
-	if (l->base != NOBODY || (lo == NULL && where == IS_NEW && !l->owned)) {
+	if (l->base != NOBODY || (lo == NULL && where == IS_NEW)) {
 		if (lo != NULL || hi != NULL)
 			fail("a scan shows a stack of c%d, which has none of the library's", x);
 		if (l->base == NOBODY)
