@@ -413,16 +413,25 @@ push(struct reap_worker *worker, struct reap_context *context)
 int
 reap_context_discard(struct reap_context *context, intptr_t status)
 {
-	struct reap_worker *home = reap_context_home(context);
+	struct reap_worker	*home = reap_context_home(context);
+	void		       (*wake)(struct reap_worker *);
 
 	if (context->flags & REAP__EXITED || context->sp == NULL || home == NULL || home == reap_worker_self())
 		return reap_context_destroy(context, status);
 	if (context->live->young.claimed != NULL || reap_resumed_by(context) != NULL)
 		return -EBUSY;
 	context->status = status;	/* it has none of its own before it exits */
+	wake = home->domain->host.wake;
+	if (wake == NULL) {
+		push(home, context);
+		return 1;
+	}
+	/* Relaxed: the push releases it.  The worker cannot stop as long as it has the context; from the push on, not before we have
+	 * taken this back: pairs with the acquire in reap_worker_stop(). */
+	(void)REAP_ADD_RELAXED(&home->discarders, 1);
 	push(home, context);
-	if (home->domain->host.wake != NULL)
-		home->domain->host.wake(home);
+	wake(home);
+	(void)REAP_ADD_ACQ_REL(&home->discarders, (uint32_t)-1);
 	return 1;
 }
 
