@@ -216,7 +216,7 @@ struct reap__live {
 	struct reap_worker	*clean;		/* home, if a plain life ended here: then `young' is zero; else not home */
 	struct {				/* all zero at birth */
 		struct reap_exit_listener *listeners;	/* newest first */
-		struct reap_context	*claimed;	/* whom it waits for, having claimed it; itself */
+		struct reap_context	*claimed;	/* whom it waits for, having claimed it; itself in a resume */
 		struct reap__sleep	*sleep;		/* parked in a wait: `waits', or one on its own stack; itself */
 	} young;
 	struct reap_group	*group;		/* GROUPED: the one it is a member of */

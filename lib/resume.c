@@ -15,6 +15,7 @@
 #include <reap/atomic.h>
 #include <reap/resume.h>
 
+#include "os/os.h"
 #include "plain.h"
 
 /* The flags of a context born simple in the domain; 0: nobody is. */
@@ -69,6 +70,14 @@ reap_spawn_owned(struct reap_worker *worker, reap_entry *entry, void *arg, struc
 	return 0;
 }
 
+/* To the resumer, which waits for itself as long as nobody has come back: so nobody may destroy it, or sleep for it unasked. */
+REAP__INLINE void
+come_back(struct reap_context *to, struct reap_context *from)
+{
+	to->live->came = from;
+	to->live->young.claimed = NULL;
+}
+
 static inline bool
 ends_simply(const struct reap_context *context)
 {
@@ -83,7 +92,7 @@ reap__simple_exit(struct reap_worker *worker, struct reap_context *context, intp
 
 	if (REAP_UNLIKELY(!ends_simply(context) || to == context))
 		return;
-	to->live->came = context;
+	come_back(to, context);
 	context->status = status;
 	reap__count_own(&worker->count.plain, 1);
 	/* Release: as in die(). */
@@ -123,13 +132,36 @@ simple_end(struct reap_worker *worker, struct reap_context *context)
 	return REAP_ENDED;
 }
 
-/* Something uncommon came back. */
+/* Whom the base context has resumed sleeps, and nothing else was runnable: it runs the others, as in a wait. */
+static void
+serve(struct reap_worker *worker)
+{
+	const struct reap_host *host = &worker->domain->host;
+
+	if (!worker->domain->hosted)
+		reap_misuse("no-host", "a context that was resumed leaves without its resumer, and its domain has no host");
+	while (worker->base->live->young.claimed != NULL) {
+		struct reap_context *to = host->next(worker);
+
+		if (to != NULL)
+			(void)reap__switch(worker, to);
+		else if (host->idle != NULL)
+			host->idle(worker);
+		else
+			reap__os_yield();	/* only another thread can ready it */
+	}
+}
+
+/* Something uncommon came back, or nobody. */
 static __attribute__((noinline)) int
 resumed_cold(struct reap_worker *worker, struct reap_passed *passed)
 {
-	struct reap_context *self = worker->current, *from = self->live->came;
+	struct reap_context *self = worker->current, *from;
 
 	reap__landed(worker);
+	if (self->live->young.claimed != NULL)
+		serve(worker);
+	from = self->live->came;
 	if (passed != NULL)
 		*passed = (struct reap_passed){ reap__flags(from) & REAP__EXITED ? from->status : from->live->word, from };
 	if ((reap__flags(from) & REAP__EXITED) == 0)
@@ -147,7 +179,8 @@ resumed(struct reap_worker *worker, void *arg)
 	struct reap_context	*from = live->came;
 	uintptr_t		 prev = worker->slot.reap__prev;
 
-	if (REAP_UNLIKELY((reap__flags(from) & REAP__SIMPLE) == 0) || REAP_UNLIKELY(prev != 0 && prev != (uintptr_t)&from->done))
+	if (REAP_UNLIKELY(live->young.claimed != NULL) || REAP_UNLIKELY((reap__flags(from) & REAP__SIMPLE) == 0) ||
+	    REAP_UNLIKELY(prev != 0 && prev != (uintptr_t)&from->done))
 		return resumed_cold(worker, passed);
 	reap__san_landed(REAP__SAN(live));
 	if (passed != NULL)
@@ -191,6 +224,14 @@ set_resumer(struct reap_context *context, struct reap_context *resumer)
 	REAP_STORE_RELAXED(&context->prev, resumer);
 }
 
+/* Until come_back(). */
+REAP__INLINE void
+await(struct reap_context *to, struct reap_context *resumer)
+{
+	set_resumer(to, resumer);
+	resumer->live->young.claimed = resumer;
+}
+
 /* Whether it is simple, and can be resumed here and now.  Where simple ones are born there are no hooks. */
 REAP__INLINE bool
 resumes_simply(const struct reap_worker *worker, const struct reap_context *to)
@@ -220,7 +261,7 @@ resume_cold(struct reap_context *to, unsigned flags, struct reap_passed *passed)
 	}
 	if (reap__fresh(to))
 		(void)reap__bind(to);
-	set_resumer(to, worker->current);
+	await(to, worker->current);
 	to->live->word = passed != NULL ? passed->word : 0;
 	to->live->how = flags;
 	return reap__leave(worker, to, resumed, passed);
@@ -234,7 +275,7 @@ resume_fresh(struct reap_worker *worker, struct reap_context *to, struct reap_pa
 	struct reap_context	*self = worker->current;
 	struct reap__live	*live = reap__settle(worker, to);
 
-	set_resumer(to, self);
+	await(to, self);
 	live->word = passed != NULL ? passed->word : 0;
 	REAP_STORE_RELAXED(&to->sp, NULL);
 	worker->current = to;
@@ -260,7 +301,7 @@ reap_resume(struct reap_context *to, unsigned flags, struct reap_passed *passed)
 		return resume_cold(to, flags, passed);
 	if (REAP_UNLIKELY(reap__fresh(to)))
 		return resume_fresh(worker, to, passed);
-	set_resumer(to, worker->current);
+	await(to, worker->current);
 	to->live->word = passed != NULL ? passed->word : 0;
 	to->live->how = 0;
 	return reap__leave_straight(worker, to, resumed, passed);
@@ -278,7 +319,7 @@ suspend_cold(intptr_t *word)
 	reap__slot_must_be_empty(worker);
 	set_resumer(self, self);
 	self->live->word = word != NULL ? *word : 0;
-	to->live->came = self;
+	come_back(to, self);
 	return reap__leave(worker, to, suspended, word);
 }
 
@@ -298,7 +339,7 @@ reap_suspend(intptr_t *word)
 		return suspend_cold(word);
 	set_resumer(self, self);
 	self->live->word = word != NULL ? *word : 0;
-	to->live->came = self;
+	come_back(to, self);
 	return reap__leave_straight(worker, to, suspended, word);
 }
 
@@ -350,7 +391,7 @@ reap__resumer_of(struct reap_context *context)
 	struct reap_context *to = REAP_LOAD_RELAXED(&context->prev);
 
 	if (to != context) {
-		to->live->came = context;
+		come_back(to, context);
 		return to;
 	}
 	/* A host has run it on its own: nobody is there who could collect it.  Release: pairs with the drain's acquire. */
@@ -372,16 +413,25 @@ push(struct reap_worker *worker, struct reap_context *context)
 int
 reap_context_discard(struct reap_context *context, intptr_t status)
 {
-	struct reap_worker *home = reap_context_home(context);
+	struct reap_worker	*home = reap_context_home(context);
+	void		       (*wake)(struct reap_worker *);
 
 	if (context->flags & REAP__EXITED || context->sp == NULL || home == NULL || home == reap_worker_self())
 		return reap_context_destroy(context, status);
 	if (context->live->young.claimed != NULL || reap_resumed_by(context) != NULL)
 		return -EBUSY;
 	context->status = status;	/* it has none of its own before it exits */
+	wake = home->domain->host.wake;
+	if (wake == NULL) {
+		push(home, context);
+		return 1;
+	}
+	/* Relaxed: the push releases it.  The worker cannot stop as long as it has the context; from the push on, not before we have
+	 * taken this back: pairs with the acquire in reap_worker_stop(). */
+	(void)REAP_ADD_RELAXED(&home->discarders, 1);
 	push(home, context);
-	if (home->domain->host.wake != NULL)
-		home->domain->host.wake(home);
+	wake(home);
+	(void)REAP_ADD_ACQ_REL(&home->discarders, (uint32_t)-1);
 	return 1;
 }
 

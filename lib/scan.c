@@ -38,7 +38,7 @@ scan_one(struct reap_context *context, void *arg)
 			return;		/* dying, and its landing has taken the stack: it is off the CPU */
 		it.lo = stack->lo;
 		it.hi = stack->hi;
-		if (flags & REAP__OWNED && it.state != REAP_STATE_EXITING)
+		if (flags & REAP__OWNED && it.state != REAP_STATE_NEW && it.state != REAP_STATE_EXITING)
 			it.word = context->live->word;
 	}
 	scan->n++;

@@ -9,6 +9,7 @@
 #include <reap/atomic.h>
 #include <reap/resume.h>
 
+#include "os/os.h"
 #include "plain.h"
 
 _Noreturn void
@@ -186,6 +187,9 @@ reap_worker_stop(struct reap_worker *worker)
 	/* Relaxed: only contexts pinned here are counted, and only this worker makes them. */
 	if (reap__bound(worker) != 0 || REAP_LOAD_RELAXED(&worker->pinned) != 0)
 		return -EBUSY;
+	/* pairs with reap_context_discard(): what was discarded is gone, who did that is about to wake this worker. */
+	while (REAP_LOAD_ACQUIRE(&worker->discarders) != 0)
+		reap__os_yield();
 	reap__slot_must_be_empty(worker);	/* the base context landed when it came back [9] */
 	reap__disinherit(worker, base);
 	reap__stack_cache_fini(&worker->cache);

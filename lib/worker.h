@@ -64,6 +64,7 @@ struct reap_worker {
 	struct reap_worker	*next;			/* the domain's workers; under its lock */
 	uint32_t		 simple;			/* flags of who is born simple here, or 0; constant: resume.c */
 	struct reap_context	*discarded;		/* to be destroyed here; any thread pushes, itself takes all */
+	uint32_t		 discarders;		/* those who have pushed, and have yet to wake it; any thread, by addition */
 	bool			 ending;		/* its thread ends, and has asked once; itself only */
 };
 

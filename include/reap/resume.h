@@ -10,7 +10,8 @@
  * Made with REAP_CONTEXT_OWNED, a context has neither parent nor heir: who holds it owns it.  The reap_resume() in which it ends
  * reaps it and returns its status; while it is suspended, reap_context_destroy() drops it, and that reaps it too.  The resumer
  * sleeps meanwhile and is the successor of whoever suspends or ends: no scheduler is asked, none is needed.  What is resumed may
- * resume others, and may sleep in a wait or park in a domain with a host: its resumer goes on when it comes back.
+ * resume others, and may sleep in a wait or park in a domain with a host: its resumer goes on when it comes back.  A
+ * base context that has resumed it runs others meanwhile, and is in idle() when there are none, as in a wait.
  *
  * It runs on the worker that made it, also in a domain whose host does not promise `shares', until reap_context_share().  A host
  * never gets it to see, unless it parks, and must not reap_switch() to it.

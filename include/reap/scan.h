@@ -26,7 +26,7 @@ struct reap_scan {
 	const void *sp;			/* suspended or new: nothing below it is alive; else NULL */
 	const void *hi;			/* one past the highest; NULL: as lo */
 	void	*user;			/* reap_context_user() */
-	intptr_t word;			/* an owned one: what was passed to it, or by it, last; without a stack: its argument */
+	intptr_t word;			/* an owned one that has run: what was passed to it, or by it, last; without a stack: its argument */
 };
 
 /*

@@ -5,7 +5,8 @@ import subprocess
 import sys
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-HARNESS = [os.path.join(HERE, name) for name in ('program.c', 'model.c', 'choose.c', 'machine.c', 'misuse.c')]
+HARNESS = [os.path.join(HERE, name) for name in ('program.c', 'model.c', 'flow.c', 'books.c', 'owned.c', 'choose.c', 'tidy.c', 'describe.c',
+                                                     'machine.c', 'callbacks.c', 'compare.c', 'say.c', 'misuse.c')]
 DRIVE = os.path.join(HERE, 'drive.c')
 WRAPS = ['-Wl,--wrap=malloc,--wrap=calloc,--wrap=aligned_alloc,--wrap=free']      # for machine.c
 FUZZER = os.path.join(HERE, 'fuzzer.c')

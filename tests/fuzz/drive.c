@@ -2,12 +2,13 @@
 /*
  * drive.c: replays, prints, shortens, and makes up inputs; without libFuzzer.
  *
- * usage: drive [--print | --minimise OUT] FILE...
+ * usage: drive [--print | --minimise OUT | --plain] FILE...
  *        drive [--seconds N] [--seed S] [--save FILE] [--patience N] [DIRECTORY | FILE]...
  *
  * Replays what is named, directories included; with --seconds also what a generator makes up, until the time is over.  --save:
- * where the program that is running is written to, so that it is there after a crash.  --patience: seconds after which one that
- * runs is taken to hang.
+ * where the program that is running is written to, so that it is there after a crash.  --plain: writes the files anew, each
+ * operation with the first of its codes, which the operations that are appended to the list do not change.  --patience: seconds
+ * after which one that runs is taken to hang.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -232,6 +233,15 @@ fails(void)
 	return status != 0;
 }
 
+static void
+make_plain(const char *path)
+{
+	(void)load(path);
+	for (unsigned i = 0; i < program.n; i++)
+		program.ops[i].code = program_code(program_op(program.ops[i].code));
+	store(path);
+}
+
 /* Leaves out what is not needed: operations in ever smaller pieces, then bytes. */
 static void
 minimise(const char *out)
@@ -280,12 +290,14 @@ main(int argc, char **argv)
 	double		 seconds = 0, begun = now(), took;
 	uint64_t	 seed = 1;
 	const char	*out = NULL;
-	bool		 print = false;
+	bool		 print = false, plain = false;
 	int		 i;
 
 	for (i = 1; i < argc && strncmp(argv[i], "--", 2) == 0; i++)
 		if (strcmp(argv[i], "--print") == 0)
 			print = true;
+		else if (strcmp(argv[i], "--plain") == 0)
+			plain = true;
 		else if (i + 1 == argc)
 			break;
 		else if (strcmp(argv[i], "--minimise") == 0)
@@ -301,7 +313,7 @@ main(int argc, char **argv)
 		else
 			break;
 	if ((i == argc && seconds == 0) || (i < argc && argv[i][0] == '-')) {
-		fprintf(stderr, "usage: drive [--print | --minimise OUT] FILE...\n"
+		fprintf(stderr, "usage: drive [--print | --minimise OUT | --plain] FILE...\n"
 		    "       drive [--seconds N] [--seed S] [--save FILE] [--patience N] [DIRECTORY | FILE]...\n");
 		return 2;
 	}
@@ -310,12 +322,14 @@ main(int argc, char **argv)
 		if (print) {
 			(void)load(argv[i]);
 			machine_print(&program);
-		} else if (out != NULL) {
+		} else if (plain)
+			make_plain(argv[i]);
+		else if (out != NULL) {
 			(void)load(argv[i]);
 			minimise(out);
 		} else
 			replay(argv[i]);
-	if (print || out != NULL)
+	if (print || plain || out != NULL)
 		return 0;
 	if (seconds > 0)
 		generate(seconds, seed);

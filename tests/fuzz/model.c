@@ -1,30 +1,13 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * model.c: what must happen.  One part follows the control flow (who runs, sleeps, is woken), the other keeps the books (who is
- * whose child, who may collect, what is owed).
+ * model.c: what each operation does, and what is asked of the model.
  */
 #include <errno.h>
 #include <string.h>
 
-#include "model.h"
+#include "parts.h"
 
 struct model model;
-
-#define LIFE(x)		(&model.life[x])
-#define CONFIG		(&model.config)
-
-static void
-event(enum event kind, int a, intptr_t b)
-{
-	if (model.nevents == EVENTS_MAX) {
-		model.broken = "too many callbacks in one step";
-		return;
-	}
-	model.event[model.nevents].kind = kind;
-	model.event[model.nevents].a = a;
-	model.event[model.nevents].b = b;
-	model.nevents++;
-}
 
 /*
  * What is asked of the model.
@@ -96,990 +79,6 @@ model_same_worker(int x, int thread)
 	return LIFE(x)->shared || (model.worker[thread].on && LIFE(x)->home == thread);
 }
 
-static bool
-adopted(int x)
-{
-	return LIFE(x)->fate == FATE_ADOPTED || LIFE(x)->fate == FATE_ORPHANED;
-}
-
-/* There is a descriptor, and whoever keeps it there may use its address. */
-static bool
-there(int x)
-{
-	return LIFE(x)->fate != FATE_FREE && LIFE(x)->fate != FATE_REAPED;
-}
-
-static bool
-live(int x)
-{
-	return there(x) && !LIFE(x)->exited;
-}
-
-/*
- * Waking.
- */
-static void
-ready(int x)
-{
-	struct life *l = LIFE(x);
-
-	l->limbo = false;
-	if (l->base != NOBODY) {
-		l->readied = true;
-		if (CONFIG->idle)
-			event(EV_WAKE, l->base, 0);
-		return;
-	}
-	l->queued = true;
-	model.queue[model.nqueue++] = x;
-	event(EV_READY, x, 0);
-}
-
-static int
-taken(int sleeper)
-{
-	if (sleeper != NOBODY) {
-		LIFE(sleeper)->armed = false;
-		LIFE(sleeper)->limbo = true;
-	}
-	return sleeper;
-}
-
-/* Who sleeps in wait_any. */
-static int
-kick(int parent)
-{
-	return LIFE(parent)->sleep == SLEEP_ANY && LIFE(parent)->armed ? taken(parent) : NOBODY;
-}
-
-static int
-kick_adopter(int k)
-{
-	int sleeper = model.heir[k].sleeper;
-
-	model.heir[k].sleeper = NOBODY;
-	return taken(sleeper);
-}
-
-static int
-take_waiter(int x)
-{
-	int waiter = LIFE(x)->waiter;
-
-	LIFE(x)->waiter = NOBODY;
-	return taken(waiter);
-}
-
-static void
-wake(int sleeper)
-{
-	if (sleeper != NOBODY)
-		ready(sleeper);
-}
-
-/*
- * The books.
- */
-static void
-share_words(int x)
-{
-	struct life *l = LIFE(x);
-
-	if (l->shared)
-		return;
-	if (l->parent != NOBODY && !adopted(x) && !LIFE(l->parent)->exited) {
-		LIFE(l->parent)->private_kids--;
-		LIFE(l->parent)->kin = true;
-	}
-	l->shared = true;
-}
-
-static int
-open_heir(int k)
-{
-	while (model.heir[k].closed)
-		k = model.heir[k].heir;
-	return k;
-}
-
-static int
-to_adopter(int x, int k)
-{
-	k = open_heir(k);
-	LIFE(x)->owed_by = k;
-	LIFE(x)->arrival = ++model.arrivals;
-	return kick_adopter(k);
-}
-
-static int
-let_go(int parent)
-{
-	LIFE(parent)->kids--;
-	return kick(parent);
-}
-
-/* The oldest on a list: of a parent's dead if parent is one, else of the adopter's. */
-static int
-oldest(int parent, int adopter, bool only_posted, unsigned after)
-{
-	int found = NOBODY;
-
-	for (int x = 0; x < model.nlives; x++) {
-		const struct life *l = LIFE(x);
-
-		if (l->arrival <= after || (only_posted && !l->posted))
-			continue;
-		if (parent != NOBODY ? l->fate != FATE_ZOMBIE || l->parent != parent :
-		    !adopted(x) || !l->exited || l->owed_by != adopter)
-			continue;
-		if (found == NOBODY || l->arrival < LIFE(found)->arrival)
-			found = x;
-	}
-	return found;
-}
-
-static void
-disinherit(int parent)
-{
-	int x;
-
-	if (LIFE(parent)->kids == 0)
-		return;
-	LIFE(parent)->closed = true;
-	while ((x = oldest(parent, NOBODY, false, 0)) != NOBODY) {
-		LIFE(x)->fate = FATE_ORPHANED;
-		LIFE(parent)->kids--;
-		model.count.orphans++;
-		wake(to_adopter(x, LIFE(x)->adopter));
-	}
-}
-
-static void
-tell(int *told, int *ntold, int sleeper)
-{
-	if (sleeper != NOBODY)
-		told[(*ntold)++] = sleeper;
-}
-
-static void
-bequeath(int x, int *told, int *ntold)
-{
-	struct life *l = LIFE(x);
-
-	if (l->fate == FATE_LIVE && l->parent != NOBODY) {
-		const struct life *parent = LIFE(l->parent);
-
-		/* Even of a parent that has ended: it said that it wants none. */
-		if (parent->no_zombies) {
-			share_words(x);
-			l->fate = FATE_ADOPTED;
-			tell(told, ntold, let_go(l->parent));
-			tell(told, ntold, to_adopter(x, l->adopter));
-		} else if (parent->closed) {
-			share_words(x);
-			l->fate = FATE_ORPHANED;
-			model.count.orphans++;
-			tell(told, ntold, let_go(l->parent));
-			tell(told, ntold, to_adopter(x, l->adopter));
-		} else {
-			if (parent->kin)
-				share_words(x);
-			l->fate = FATE_ZOMBIE;
-			l->arrival = ++model.arrivals;
-			tell(told, ntold, kick(l->parent));
-		}
-	} else if (l->fate == FATE_LIVE)
-		l->fate = FATE_ZOMBIE;
-	else if (adopted(x))
-		tell(told, ntold, to_adopter(x, l->adopter));
-}
-
-static void
-tell_host(int x)
-{
-	if (CONFIG->child_exited && LIFE(x)->parent != NOBODY && !adopted(x))
-		event(EV_CHILD_EXITED, LIFE(x)->parent, x);
-}
-
-static void
-post(int x)
-{
-	int waiter;
-
-	LIFE(x)->posted = true;
-	waiter = take_waiter(x);
-	wake(waiter);
-}
-
-static bool
-shelvable(int x)
-{
-	return LIFE(x)->stack == STACK_DEFAULT && !CONFIG->ops && CONFIG->quarantine == 0;
-}
-
-static bool
-borrowed(int x)
-{
-	return LIFE(x)->stack == STACK_BORROWED || LIFE(x)->stack == STACK_OPS;
-}
-
-/* It is off the CPU: the landing, or a destroy. */
-static void
-ended(bool worker, int x, const int *told, int ntold)
-{
-	struct life	*l = LIFE(x);
-	int		 policy = l->policy, drainer = NOBODY;
-
-	if (l->group != NOBODY) {
-		struct club *club = &model.club[l->group];
-
-		if (--club->members == 0) {
-			int waiter = club->waiter;
-
-			club->posted = true;
-			club->status = l->status;
-			club->waiter = NOBODY;
-			wake(taken(waiter));
-		}
-	}
-	if (policy == POLICY_ADAPTIVE && (adopted(x) || (ntold == 0 && !l->awaited && l->waiter == NOBODY)))
-		policy = POLICY_SUCCESSOR;
-	if (policy == POLICY_SUCCESSOR && worker && shelvable(x)) {
-		l->has_stack = false;
-		model.count.stacks[PAYER_SUCCESSOR]++;
-	} else if (policy == POLICY_ADOPTER && !adopted(x) && !borrowed(x)) {
-		int k = open_heir(l->adopter);
-
-		l->has_stack = false;
-		model.heir[k].stacks++;
-		drainer = kick_adopter(k);
-	}
-	if (!l->early)
-		tell_host(x);
-	post(x);
-	for (int i = 0; i < ntold; i++)
-		ready(told[i]);
-	wake(drainer);
-}
-
-static void
-result(int x, struct want *want)
-{
-	LIFE(x)->named = true;
-	want->who = x;
-	want->status = LIFE(x)->status;
-	want->usage = LIFE(x)->usage;
-}
-
-static void
-forget(int x)
-{
-	if (LIFE(x)->holds == 0)
-		LIFE(x)->fate = FATE_FREE;
-}
-
-static void
-give_up_stack(int x, int payer)
-{
-	struct life *l = LIFE(x);
-
-	if (!l->has_stack)
-		return;
-	l->has_stack = false;
-	model.count.stacks[payer]++;
-	if (l->stack == STACK_BORROWED)
-		model.buffers[l->buffer] = false;
-	else if (l->stack == STACK_OPS || CONFIG->ops)
-		model.foreign--;
-}
-
-static int	create(const struct plan *);
-static int	drain(int k, unsigned budget);
-
-/* What the host does in off_cpu(), by the thread that reaps. */
-static void
-act_off_cpu(int x)
-{
-	struct life	*l = LIFE(x);
-	struct plan	 plan;
-	int		 i = model.nevents, ret = 0;
-	bool		 nameable = model_same_worker(x, model.turn);
-
-	if (l->off_act == OFF_NOTHING || ((l->off_act == OFF_HOLD || l->off_act == OFF_JOIN) && !nameable) ||
-	    (l->off_act == OFF_CREATE && model.nlives >= CTX_MAX - THREADS) || i == EVENTS_MAX)
-		return;
-	event(EV_OFF_ACT, x, 0);
-	switch (l->off_act) {
-	case OFF_HOLD:
-		l->named = true;
-		share_words(x);
-		l->holds++;
-		break;
-	case OFF_CREATE:
-		plan = (struct plan){ .op = OP_CREATE, .thread = model.turn, .actor = model_actor() };
-		plan.create.group = plan.create.adopter = NOBODY;
-		ret = create(&plan);
-		break;
-	case OFF_DRAIN:
-		ret = drain(0, 1);
-		break;
-	case OFF_JOIN:
-		l->named = true;
-		share_words(x);
-		ret = adopted(x) ? -ESRCH : -EBUSY;
-		break;
-	default:
-		break;
-	}
-	model.event[i].b = ret;
-}
-
-static void
-collect(int x, int collector, int payer, struct want *want)
-{
-	struct life	*l = LIFE(x);
-	bool		 mine = l->parent != NOBODY && l->parent == collector && !adopted(x);
-	int		 sleeper = NOBODY;
-
-	if (want != NULL)
-		result(x, want);
-	if (CONFIG->usage && collector != NOBODY) {
-		struct usage *usage = &LIFE(collector)->usage;
-
-		usage->children_ns += l->usage.run_ns + l->usage.children_ns;
-		usage->children += 1 + l->usage.children;
-	}
-	if (mine)
-		LIFE(l->parent)->kids--;
-	if (l->stack == STACK_BORROWED)
-		give_up_stack(x, payer);	/* first: off_cpu() may give it to somebody else */
-	if (l->off_cpu) {
-		event(EV_OFF_CPU, x, l->status);
-		act_off_cpu(x);
-	}
-	if (mine && !l->shared)
-		LIFE(l->parent)->private_kids--;
-	give_up_stack(x, payer);
-	if (l->parent != NOBODY && !mine && !adopted(x))
-		sleeper = let_go(l->parent);
-	model.count.reaped++;
-	model.count.contexts[payer]++;
-	l->fate = FATE_REAPED;
-	l->arrival = 0;
-	forget(x);
-	wake(sleeper);
-}
-
-/*
- * Control flow.
- */
-static void
-charge(int thread, int x)
-{
-	struct worker *w = &model.worker[thread];
-
-	if (!CONFIG->usage)
-		return;
-	LIFE(x)->usage.run_ns += model.now - w->slice;
-	LIFE(x)->usage.runs++;
-	w->slice = model.now;
-}
-
-static bool
-may_run(int x, int thread)
-{
-	int home = model_home(x);
-
-	return home == NOBODY || home == thread;
-}
-
-static void
-dequeue(int x)
-{
-	int i, n = 0;
-
-	for (i = 0; i < model.nqueue; i++)
-		if (model.queue[i] != x)
-			model.queue[n++] = model.queue[i];
-	model.nqueue = n;
-	LIFE(x)->queued = false;
-}
-
-static int
-runnable(int thread)
-{
-	for (int i = 0; i < model.nqueue; i++)
-		if (may_run(model.queue[i], thread))
-			return model.queue[i];
-	return NOBODY;
-}
-
-/* The host's next(). */
-static int
-next(int thread)
-{
-	int x;
-
-	if (!CONFIG->hosted)
-		return NOBODY;
-	x = runnable(thread);
-	if (x != NOBODY)
-		dequeue(x);
-	event(EV_NEXT, thread, x);
-	return x;
-}
-
-/* The sleeper is off the CPU, or a base context: its waiter goes where the waker looks.  False: it must not sleep. */
-static bool
-arm(int x)
-{
-	struct life *l = LIFE(x);
-	struct club *club;
-
-	switch (l->sleep) {
-	case SLEEP_DONE:
-		LIFE(l->target)->waiter = x;
-		break;
-	case SLEEP_GROUP:
-		club = &model.club[l->target];
-		l->error = club->waiter != NOBODY ? -EBUSY : 0;
-		if (l->error != 0)
-			return false;
-		club->waiter = x;
-		break;
-	case SLEEP_ADOPTER:
-		model.heir[l->target].sleeper = x;
-		break;
-	default:
-		break;
-	}
-	l->armed = true;
-	return true;
-}
-
-static void
-disarm(int x)
-{
-	struct life *l = LIFE(x);
-
-	if (!l->armed)
-		return;
-	l->armed = false;
-	if (l->sleep == SLEEP_DONE)
-		LIFE(l->target)->waiter = NOBODY;
-	else if (l->sleep == SLEEP_GROUP)
-		model.club[l->target].waiter = NOBODY;
-	else if (l->sleep == SLEEP_ADOPTER)
-		model.heir[l->target].sleeper = NOBODY;
-}
-
-/* From the current context of the thread to another one: the switch and its landing. */
-static void
-go(int thread, int to)
-{
-	struct worker	*w = &model.worker[thread];
-	int		 from = w->current, prev;
-	enum slot	 slot;
-
-	if (CONFIG->on_switch)
-		event(EV_ON_SWITCH, from, to);
-	if (!LIFE(from)->exited)
-		charge(thread, from);
-	if (CONFIG->after_switch && w->slot == SLOT_EMPTY) {
-		w->slot = SLOT_SWITCHED;
-		w->prev = from;
-	}
-	LIFE(from)->running = false;
-	LIFE(to)->running = true;
-	LIFE(to)->reserved = false;
-	w->current = to;
-	model.count.switches++;
-
-	slot = w->slot;
-	prev = w->prev;
-	w->slot = SLOT_EMPTY;
-	if (slot == SLOT_DEAD)
-		charge(thread, prev);
-	if (slot != SLOT_EMPTY && CONFIG->after_switch)
-		event(EV_AFTER_SWITCH, prev, slot == SLOT_DEAD);
-	switch (slot) {
-	case SLOT_DEAD:
-		ended(true, prev, w->told, w->ntold);
-		break;
-	case SLOT_PARKED:
-		if (LIFE(prev)->sleep == SLEEP_PLAIN) {
-			event(EV_PUBLISH, prev, LIFE(prev)->publish);
-			if (!LIFE(prev)->publish)
-				ready(prev);
-		} else if (!arm(prev))
-			ready(prev);
-		break;
-	case SLOT_YIELDED:
-		ready(prev);
-		break;
-	default:
-		break;
-	}
-	LIFE(to)->fresh = false;
-}
-
-static void
-leave(int thread, enum slot slot, int to)
-{
-	struct worker *w = &model.worker[thread];
-
-	w->slot = slot;
-	w->prev = w->current;
-	go(thread, to);
-}
-
-static int
-successor(int thread)
-{
-	int to = next(thread);
-
-	return to != NOBODY ? to : model.worker[thread].base;
-}
-
-/* A context goes to sleep, or a base context begins to run others. */
-static void
-sleep(int thread, enum sleep why, int target)
-{
-	int		 x = model.worker[thread].current;
-	struct life	*l = LIFE(x);
-
-	l->sleep = why;
-	l->target = target;
-	l->error = 0;
-	if (l->base != NOBODY) {
-		l->readied = false;
-		(void)arm(x);
-	} else
-		leave(thread, SLOT_PARKED, successor(thread));
-}
-
-/* Does `target' wait, through however many others, for x? */
-static bool
-waits_for(int target, int x)
-{
-	while (x != target) {
-		if (LIFE(x)->base != NOBODY || LIFE(x)->exited || LIFE(x)->fate != FATE_CLAIMED)
-			return false;
-		if (LIFE(x)->claimer == NOBODY)
-			return false;
-		x = LIFE(x)->claimer;
-	}
-	return true;
-}
-
-/* What a collector finds; 0: x is claimed now.  gone: the error for who is nobody's to collect. */
-static int
-claim(int x, int self, int gone)
-{
-	struct life *l = LIFE(x);
-
-	switch (l->fate) {
-	case FATE_LIVE:
-		if (self != NOBODY && !CONFIG->hosted && !l->exited)
-			return -EDEADLK;
-		/* fallthrough */
-	case FATE_ZOMBIE:
-		l->fate = FATE_CLAIMED;
-		l->claimer = self;
-		return 0;
-	case FATE_CLAIMED:
-		return -EBUSY;
-	default:
-		return gone;
-	}
-}
-
-/* The one whom x has claimed is off the CPU. */
-static void
-finish_wait(int x)
-{
-	struct life	*l = LIFE(x), *dead = LIFE(l->target);
-	struct want	*want = l->quiet ? NULL : &l->want;
-
-	l->want.ret = 0;
-	if (l->wants_peek) {
-		if (want != NULL) {
-			share_words(l->target);
-			result(l->target, want);
-		}
-		dead->fate = FATE_ZOMBIE;
-		if (dead->arrival == 0)
-			dead->arrival = ++model.arrivals;
-	} else
-		collect(l->target, x, dead->parent == x ? PAYER_PARENT : PAYER_JOINER, want);
-	l->sleep = SLEEP_NONE;
-}
-
-enum flow { DONE, GO };
-
-/* Claimed by the context that runs on the thread. */
-static enum flow
-barrier(int thread, int target, unsigned flags, bool quiet)
-{
-	int		 x = model.worker[thread].current;
-	struct life	*l = LIFE(x);
-
-	l->quiet = quiet;
-	l->wants_peek = (flags & FLAG_PEEK) != 0;
-	l->target = target;
-	if (LIFE(target)->posted) {
-		finish_wait(x);
-		return DONE;
-	}
-	if (!LIFE(target)->exited && waits_for(target, x)) {
-		LIFE(target)->fate = FATE_LIVE;
-		l->want.ret = -EDEADLK;
-		return DONE;
-	}
-	model.count.barrier++;
-	sleep(thread, SLEEP_DONE, target);
-	return GO;
-}
-
-static enum flow
-wait_any(int thread, unsigned flags)
-{
-	int		 x = model.worker[thread].current, child = oldest(x, NOBODY, true, 0);
-	struct life	*l = LIFE(x);
-
-	l->sleep = SLEEP_NONE;
-	if (child == NOBODY && !(flags & FLAG_NOHANG))
-		child = oldest(x, NOBODY, false, 0);
-	if (child != NOBODY) {
-		(void)claim(child, x, 0);
-		return barrier(thread, child, flags, l->quiet);
-	}
-	l->want.ret = l->kids == 0 ? -ECHILD : flags & FLAG_NOHANG ? -EAGAIN : 0;
-	if (l->want.ret != 0)
-		return DONE;
-	l->flags = (int)flags;
-	/* Only the sleep of a base context is counted here, and one that without a host nothing can end. */
-	if (l->base != NOBODY || !CONFIG->hosted)
-		model.count.barrier++;
-	if (l->base == NOBODY && !CONFIG->hosted) {
-		l->want.ret = -EDEADLK;
-		return DONE;
-	}
-	sleep(thread, SLEEP_ANY, 0);
-	return GO;
-}
-
-static enum flow
-adopter_wait(int thread, int k)
-{
-	int		 x = model.worker[thread].current;
-	struct life	*l = LIFE(x);
-	struct heir	*heir = &model.heir[k];
-
-	l->sleep = SLEEP_NONE;
-	if (heir->sleeper != NOBODY)
-		l->want.ret = -EBUSY;
-	else if (heir->interrupted) {
-		heir->interrupted = false;
-		l->want.ret = -ECANCELED;
-	} else if (model_backlog(k) != 0)
-		l->want.ret = 0;
-	else {
-		if (l->base != NOBODY || !CONFIG->hosted)
-			model.count.barrier++;
-		if (l->base == NOBODY && !CONFIG->hosted) {
-			l->want.ret = -EDEADLK;
-			return DONE;
-		}
-		sleep(thread, SLEEP_ADOPTER, k);
-		return GO;
-	}
-	return DONE;
-}
-
-static void
-group_over(int g, struct want *want)
-{
-	want->ret = 0;
-	want->status = model.club[g].status;
-	model.club[g].on = false;
-}
-
-static enum flow
-group_wait(int thread, int g, unsigned flags)
-{
-	int		 x = model.worker[thread].current;
-	struct life	*l = LIFE(x);
-	struct club	*club = &model.club[g];
-
-	if (!club->ever)
-		l->want.ret = -ECHILD;
-	else if (l->group == g)
-		l->want.ret = -EDEADLK;
-	else if (club->posted)
-		group_over(g, &l->want);
-	else if (flags & FLAG_NOHANG)
-		l->want.ret = -EAGAIN;
-	else {
-		model.count.barrier++;
-		if (l->base == NOBODY && !CONFIG->hosted) {
-			l->want.ret = -EDEADLK;
-			return DONE;
-		}
-		if (l->base != NOBODY && club->waiter != NOBODY) {
-			l->want.ret = -EBUSY;
-			return DONE;
-		}
-		club->sleepers++;
-		sleep(thread, SLEEP_GROUP, g);
-		return GO;
-	}
-	return DONE;
-}
-
-/* The base context runs others until it is told.  OVER: it is; MORE: look again; IDLE: it takes an operation; STUCK. */
-enum base { OVER, MORE, IDLE, STUCK };
-
-static enum base
-base_turn(int thread)
-{
-	int		 x = model.worker[thread].base, to;
-	struct life	*l = LIFE(x);
-
-	if (l->sleep == SLEEP_DONE ? LIFE(l->target)->posted : l->sleep == SLEEP_GROUP ? model.club[l->target].posted : l->readied)
-		return OVER;
-	if ((l->sleep == SLEEP_DONE || l->sleep == SLEEP_GROUP) && l->readied) {
-		l->readied = false;
-		(void)arm(x);
-	}
-	to = next(thread);
-	if (to != NOBODY) {
-		go(thread, to);
-		return MORE;
-	}
-	if (l->limbo)
-		model.broken = "a base context would spin for a thread that has not got the baton";
-	if (CONFIG->hosted && CONFIG->idle)
-		return IDLE;
-	disarm(x);
-	return STUCK;
-}
-
-enum end { LISTENS, ENDED, AWAY };
-
-static enum end	exit_on(int thread);
-
-/*
- * The current context of the thread goes on from where it was.  On return somebody, on the thread that has the turn then, takes
- * an operation.
- */
-static void
-resume(int thread)
-{
-	struct life	*l;
-	enum flow	 flow;
-	int		 x;
-
-	for (;;) {
-		if (model.broken != NULL)
-			return;
-		if (!model.worker[thread].on)
-			return;
-		x = model.worker[thread].current;
-		l = LIFE(x);
-		flow = DONE;
-		if (l->base != NOBODY && l->sleep > SLEEP_PLAIN) {
-			enum base base = base_turn(thread);
-
-			if (base == MORE)
-				continue;
-			if (base == IDLE)
-				return;
-			if (base == STUCK) {
-				if (l->sleep == SLEEP_DONE)
-					LIFE(l->target)->fate = FATE_LIVE;
-				if (l->sleep == SLEEP_GROUP)
-					model.club[l->target].sleepers--;
-				l->want.ret = -EDEADLK;
-				l->sleep = SLEEP_NONE;
-				return;
-			}
-			l->readied = false;
-		}
-		switch (l->sleep) {
-		case SLEEP_NONE:
-			break;
-		case SLEEP_PLAIN:
-			l->sleep = SLEEP_NONE;
-			break;
-		case SLEEP_DONE:
-			if (LIFE(l->target)->posted)
-				finish_wait(x);
-			else {
-				sleep(thread, SLEEP_DONE, l->target);	/* told early: the barrier is still ahead */
-				flow = GO;
-			}
-			break;
-		case SLEEP_ANY:
-			flow = wait_any(thread, (unsigned)l->flags);
-			break;
-		case SLEEP_GROUP:
-			model.club[l->target].sleepers--;
-			l->sleep = SLEEP_NONE;
-			if (l->error != 0)
-				l->want.ret = l->error;
-			else
-				group_over(l->target, &l->want);
-			break;
-		case SLEEP_ADOPTER:
-			flow = adopter_wait(thread, l->target);
-			break;
-		}
-		if (flow == DONE && (!l->exiting || exit_on(thread) != ENDED))
-			return;
-	}
-}
-
-static void	take_turn(int thread);
-
-static bool
-follows(int thread, int sleeper)
-{
-	return LIFE(sleeper)->base == NOBODY && may_run(sleeper, thread);
-}
-
-/* Straight to who sleeps for the dying one. */
-static int
-follow(int thread, int x, const int *told, int *ntold)
-{
-	int waiter = LIFE(x)->waiter;
-
-	if (*ntold > 0) {
-		if (*ntold > 1 || !follows(thread, told[0]))
-			return NOBODY;
-		*ntold = 0;
-		LIFE(told[0])->limbo = false;
-		return told[0];
-	}
-	if (waiter == NOBODY || !follows(thread, waiter))
-		return NOBODY;
-	LIFE(x)->waiter = NOBODY;
-	LIFE(waiter)->armed = false;
-	return waiter;
-}
-
-static void
-finish_exit(int thread)
-{
-	struct worker *w = &model.worker[thread];
-
-	w->dying = false;
-	leave(thread, SLOT_DEAD, w->to);
-}
-
-static enum end
-die(int thread)
-{
-	struct worker	*w = &model.worker[thread];
-	int		 x = w->current, told[3], ntold = 0, to;
-	struct life	*l = LIFE(x);
-	bool		 window;
-
-	disinherit(x);
-	l->status = l->exit_status;
-	l->exited = true;
-	l->exiting = false;
-	model.count.exited++;
-	bequeath(x, told, &ntold);
-	if (l->early) {
-		tell(told, &ntold, take_waiter(x));
-		tell_host(x);
-		for (int i = 0; i < ntold; i++)
-			ready(told[i]);
-		if (ntold > 0)
-			l->awaited = true;
-		ntold = 0;
-	}
-	to = successor(thread);
-	if (to == w->base && CONFIG->direct) {
-		int sleeper = follow(thread, x, told, &ntold);
-
-		if (sleeper != NOBODY) {
-			l->awaited = true;
-			to = sleeper;
-		}
-	}
-	if (to == w->base)
-		model.count.base++;
-	else
-		model.count.direct++;
-	memcpy(w->told, told, sizeof(told));
-	w->ntold = ntold;
-	w->to = to;
-	LIFE(to)->reserved = true;
-	if (CONFIG->hooked)
-		event(EV_DYING, x, 0);
-	/* A base context that has been told, but not readied, spins: nobody else may run meanwhile. */
-	window = CONFIG->hooked && l->window != NOBODY && l->window != thread && l->window < CONFIG->nthreads && CONFIG->hosted;
-	for (int i = 0; i < ntold; i++)
-		window = window && LIFE(told[i])->base == NOBODY;
-	if (window) {
-		w->dying = true;
-		event(EV_WINDOW, x, l->window);
-		take_turn(l->window);
-		return AWAY;
-	}
-	finish_exit(thread);
-	return ENDED;
-}
-
-/*
- * The exiting context runs its listeners, then ends.  LISTENS: one of them performs an operation; AWAY: another thread has the
- * baton, and has gone on.
- */
-static enum end
-exit_on(int thread)
-{
-	int		 x = model.worker[thread].current;
-	struct life	*l = LIFE(x);
-
-	while (l->nlisteners > 0) {
-		int i = l->listener[--l->nlisteners];
-
-		l->used &= ~(1u << i);
-		event(EV_LISTENER, x, i);
-		if (l->acts[i])
-			return LISTENS;
-	}
-	return die(thread);
-}
-
-/* The operation of the current actor is over. */
-static void
-go_on(int thread)
-{
-	int x = model.worker[thread].current;
-
-	if (!model.worker[thread].on)
-		return;
-	if (LIFE(x)->base != NOBODY && LIFE(x)->sleep > SLEEP_PLAIN)
-		resume(thread);		/* idle() returns */
-	else if (LIFE(x)->exiting && exit_on(thread) == ENDED)
-		resume(thread);
-}
-
-/* The baton goes to a thread: to one in its window, or to one that gave it away before. */
-static void
-take_turn(int thread)
-{
-	model.turn = thread;
-	if (model.worker[thread].on && model.worker[thread].dying) {
-		finish_exit(thread);
-		resume(thread);
-	} else
-		go_on(thread);
-}
-
 /*
  * Operations.
  */
@@ -1103,6 +102,7 @@ stop(int thread)
 	struct worker	*w = &model.worker[thread];
 	int		 base = w->base;
 
+	(void)discarded(thread);
 	for (int x = 0; x < model.nlives; x++)
 		if (live(x) && LIFE(x)->base == NOBODY && model_home(x) == thread)
 			return -EBUSY;
@@ -1115,14 +115,17 @@ stop(int thread)
 	return 0;
 }
 
-static int
+int
 create(const struct plan *plan)
 {
 	struct life		*parent = plan->actor != NOBODY ? LIFE(plan->actor) : NULL, *l = LIFE(model.nlives);
 	int			 policy = plan->create.policy, x = model.nlives;
-	bool			 adopter = plan->create.detached || plan->create.group != NOBODY;
-	uint64_t		 used = model.count.created - model.count.reaped;
+	bool			 adopter = plan->create.detached || plan->create.group != NOBODY, owned = plan->create.owned;
+	uint64_t		 used;
 
+	if (parent != NULL && (!plan->create.spawn || owned))
+		(void)discarded(plan->thread);
+	used = model.count.created - model.count.reaped;
 	if (policy == POLICY_DEFAULT)
 		policy = CONFIG->policy;
 	if (policy == POLICY_THREAD)
@@ -1139,13 +142,13 @@ create(const struct plan *plan)
 		return -ESRCH;
 	model.nlives++;
 	*l = (struct life){
-		.fate = adopter ? FATE_ADOPTED : FATE_LIVE, .base = NOBODY, .fresh = true,
-		.parent = adopter || parent == NULL ? NOBODY : plan->actor,
+		.fate = owned ? FATE_CLAIMED : adopter ? FATE_ADOPTED : FATE_LIVE, .base = NOBODY, .fresh = true, .owned = owned,
+		.parent = adopter || owned || parent == NULL ? NOBODY : plan->actor,
 		.adopter = plan->create.adopter != NOBODY ? plan->create.adopter : parent != NULL ? parent->adopter : 0,
 		.group = plan->create.group, .claimer = NOBODY, .policy = policy,
-		.early = plan->create.notify == 0 ? CONFIG->early : plan->create.notify == 2,
-		.pinned = plan->create.pinned, .shared = !CONFIG->shares || parent == NULL,
-		.bound = CONFIG->shares && parent != NULL, .off_cpu = plan->create.off_cpu, .off_act = plan->create.off_act,
+		.early = !owned && (plan->create.notify == 0 ? CONFIG->early : plan->create.notify == 2),
+		.pinned = plan->create.pinned, .shared = (!CONFIG->shares && !owned) || parent == NULL,
+		.bound = (CONFIG->shares || owned) && parent != NULL, .off_cpu = plan->create.off_cpu, .off_act = plan->create.off_act,
 		.has_stack = true,
 		.stack = plan->create.stack, .home = plan->thread, .waiter = NOBODY, .window = NOBODY
 	};
@@ -1159,7 +162,9 @@ create(const struct plan *plan)
 		model.club[l->group].members++;
 		model.club[l->group].ever = true;
 	}
-	if (adopter)
+	if (owned)
+		l->simple = plan->create.spawn && born_simple(x);
+	else if (adopter)
 		model.count.detached++;
 	else if (parent != NULL) {
 		parent->kids++;
@@ -1177,6 +182,7 @@ create(const struct plan *plan)
 		l->listener[l->nlisteners++] = i;
 		l->used |= 1u << i;
 		l->acts[i] = plan->create.acts && i == 0;
+		l->simple = false;
 	}
 	if (plan->create.ready) {
 		l->queued = true;
@@ -1185,15 +191,20 @@ create(const struct plan *plan)
 	return 0;
 }
 
-static int
+int
 destroy(const struct plan *plan)
 {
 	struct life	*l = LIFE(plan->x);
 	int		 told[3], ntold = 0;
 	bool		 worker = plan->actor != NOBODY;
 
+	if (l->owned && l->claimer != NOBODY)
+		return -EBUSY;
 	if (!l->shared && (!worker || l->home != plan->thread))
 		share_words(plan->x);
+	if (l->sleep == SLEEP_RESUME)
+		return -EBUSY;
+	l->simple = false;
 	if (l->sleep == SLEEP_DONE) {
 		if (!LIFE(l->target)->posted)
 			return -EBUSY;
@@ -1213,10 +224,12 @@ destroy(const struct plan *plan)
 	if (l->early)
 		tell_host(plan->x);
 	ended(worker, plan->x, told, ntold);
+	if (l->owned)
+		collect(plan->x, plan->actor, PAYER_PARENT, NULL);
 	return 0;
 }
 
-static int
+int
 drain(int k, unsigned budget)
 {
 	struct heir	*heir = &model.heir[k];
@@ -1367,6 +380,7 @@ listen(const struct plan *plan)
 {
 	struct life *l = LIFE(plan->x);
 
+	l->simple = false;
 	l->listener[l->nlisteners++] = plan->k;
 	l->used |= 1u << plan->k;
 	l->acts[plan->k] = plan->v != 0;
@@ -1387,6 +401,47 @@ unlisten(const struct plan *plan)
 	l->nlisteners--;
 	l->used &= ~(1u << plan->k);
 	return 0;
+}
+
+void
+model_init(const uint8_t head[FUZZ_HEAD])
+{
+	struct config *config = &model.config;
+
+	memset(&model, 0, sizeof(model));
+	*config = (struct config){
+		.policy = 1 + (head[0] & 7) % 4,
+		.early = (head[0] & 8) != 0,
+		.shares = (head[0] & 0x10) != 0,
+		.direct = (head[0] & 0x20) != 0,
+		.on_switch = (head[0] & 0x40) != 0,
+		.after_switch = (head[0] & 0x80) != 0,
+		.nthreads = (head[1] & 3) == 0 ? 1 : head[1] & 3,
+		.child_exited = (head[1] & 4) != 0,
+		.idle = (head[1] & 8) != 0 || (head[1] & 3) > 1,
+		.usage = (head[1] & 0x10) != 0,
+		.ledger_time = (head[1] & 0x20) != 0,
+		.leave_zombies = (head[1] & 0x40) != 0,
+		.hosted = (head[4] & 0x0e) != 0x0e,
+		.hooked = (head[4] & 1) == 0,
+		.locks = (head[4] & 0x10) != 0,
+		.cache = 2 + (head[3] & 3),
+		.depot = 1 + (head[3] >> 2 & 3),
+		.quarantine = (head[3] >> 4 & 3) == 3 ? 2 : 0,
+		.scrub = (head[3] & 0x40) != 0,
+		.ops = (head[3] & 0x80) != 0
+	};
+	if (!config->hosted)
+		config->shares = config->direct = config->on_switch = config->after_switch = config->child_exited =
+		    config->idle = false;
+	if (head[2] & 0x10) {
+		config->limit = 1 + (head[2] & 15) + (head[5] & 1 ? 32 : 0);	/* from 32 on, credits are parcelled out */
+		config->reserve = (uint64_t)(head[2] >> 5) % (config->limit + 1);
+	}
+	model.now = 1000000;
+	for (int t = 0; t < THREADS; t++)
+		model.worker[t].want.who = model.worker[t].want.came = NOBODY;
+	model_open();
 }
 
 void
@@ -1454,6 +509,7 @@ on_the_spot(struct plan *plan, enum flow *flow)
 		dequeue(plan->x);
 	switch (plan->op) {
 	case OP_CREATE:
+	case OP_OWN:
 		plan->k = model.nlives;
 		return create(plan);
 	case OP_READY:
@@ -1526,6 +582,7 @@ on_the_spot(struct plan *plan, enum flow *flow)
 		if (self == NULL)
 			return -EPERM;
 		self->adopter = plan->k;
+		self->simple = self->simple && plan->k == 0;
 		return 0;
 	case OP_ADOPTER_WAIT:
 		if (self == NULL) {
@@ -1571,6 +628,16 @@ on_the_spot(struct plan *plan, enum flow *flow)
 		return unlisten(plan);
 	case OP_SHARE:
 		return share(plan->x);
+	case OP_RESUME:
+		return owned_resume(plan, flow);
+	case OP_SUSPEND:
+		return owned_suspend(plan, flow);
+	case OP_TRANSFER:
+		return owned_transfer(plan, flow);
+	case OP_DISCARD:
+		return owned_discard(plan);
+	case OP_DISCARDED:
+		return discarded(plan->thread);
 	case OP_LOOKUP:
 		plan->k = model_where(plan->x) == IS_NEW || model_where(plan->x) == IS_SUSPENDED;
 		return LIFE(plan->x)->has_stack && LIFE(plan->x)->stack < STACK_BORROWED && !CONFIG->ops ? 0 : -ENOENT;
@@ -1612,7 +679,7 @@ model_step(const struct program *program, struct plan *plan)
 	if (plan->op == OP_END)
 		return;
 	want = model_want(plan);
-	*want = (struct want){ .who = NOBODY };
+	*want = (struct want){ .who = NOBODY, .came = NOBODY };
 	if (plan->op == OP_BATON) {
 		plan->done = true;
 		take_turn(plan->k);

@@ -30,6 +30,7 @@
 enum { POLICY_DEFAULT, POLICY_ADAPTIVE, POLICY_PARENT, POLICY_SUCCESSOR, POLICY_ADOPTER, POLICY_THREAD };
 enum { PAYER_PARENT, PAYER_JOINER, PAYER_ADOPTER, PAYER_SUCCESSOR, PAYER_THREAD, PAYERS };
 enum { FLAG_NOHANG = 1, FLAG_PEEK = 2 };
+enum { HAS_ENDED, HAS_SUSPENDED };	/* what a resume returns */
 
 enum where { IS_NONE, IS_NEW, IS_SUSPENDED, IS_RUNNING, IS_EXITING, IS_ZOMBIE };	/* as enum reap_state */
 
@@ -49,7 +50,9 @@ enum sleep {		/* why it does not run */
 	SLEEP_DONE,	/* until the post of `target', which it has claimed */
 	SLEEP_ANY,	/* in wait_any, until something comes */
 	SLEEP_GROUP,
-	SLEEP_ADOPTER
+	SLEEP_ADOPTER,
+	SLEEP_RESUME,	/* until whom it has resumed comes back */
+	SLEEP_SUSPENDED	/* owned: until it is resumed */
 };
 
 enum stack { STACK_DEFAULT, STACK_SIZED, STACK_BORROWED, STACK_OPS };
@@ -100,6 +103,8 @@ struct want {
 	int	 who;		/* of whom a result must be there; NOBODY: none */
 	intptr_t status;
 	struct usage usage;
+	int	 came;		/* who comes back from a resume; NOBODY: it is another call */
+	intptr_t word;		/* what comes with the control */
 };
 
 struct life {
@@ -141,6 +146,14 @@ struct life {
 	bool		 acts[LISTENERS]; /* by number: this listener performs an operation */
 	unsigned	 used;		/* bits: numbers that are taken */
 
+	/* Owned: its claimer is who has resumed it. */
+	bool		 owned, discarded; /* pushed to its worker, not destroyed yet */
+	bool		 simple;	/* its end is its resumer's alone to see */
+	bool		 cancelled;
+	intptr_t	 word;		/* passed to it, or by it, last */
+	int		 came;		/* SLEEP_RESUME: who comes back */
+	bool		 served;	/* the same, a base context: others have run meanwhile */
+
 	struct want	 want;		/* of its last call */
 };
 
@@ -156,6 +169,7 @@ struct worker {
 	int		 to;
 	uint64_t	 slice;
 	struct want	 want;		/* as a thread that is no worker */
+	int		 discarded[CTX_MAX], ndiscarded; /* newest last */
 };
 
 struct heir {
@@ -192,6 +206,7 @@ struct model {
 	uint64_t	 now;
 	bool		 buffers[BUFFERS]; /* in use */
 	unsigned	 foreign;	/* stacks out of the embedder's allocator */
+	bool		 discarding;	/* some thread destroys what was discarded */
 	int		 mine, tidied;	/* steps so far: of the program, and of the tidying up */
 	bool		 begun, ended;
 
@@ -214,7 +229,7 @@ struct plan {
 	int	 k;		/* an adopter, a group, a thread, the number of who is made */
 	int	 l;		/* an heir */
 	unsigned flags;
-	intptr_t v;		/* a status, a budget, a time */
+	intptr_t v;		/* a status, a budget, a time, a word */
 	bool	 name;		/* the handle is taken first */
 	bool	 quiet;		/* no result wanted */
 	bool	 dequeue;	/* the host takes it off its queue first */
@@ -222,7 +237,7 @@ struct plan {
 	bool	 returns;	/* an exit that returns from its entry; a spawn */
 	struct {
 		int	 policy, notify, group, adopter;
-		bool	 ready, off_cpu, spawn, detached, privileged, pinned, small;
+		bool	 owned, ready, off_cpu, spawn, detached, privileged, pinned, small;
 		enum stack stack;
 		enum off_act off_act;
 		int	 listeners;

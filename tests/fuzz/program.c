@@ -5,7 +5,7 @@
 
 static const struct {
 	const char *name;
-	unsigned weight;	/* of the 68 codes that repeat: how many are its */
+	unsigned weight;	/* of the 87 codes that repeat: how many are its */
 } ops[] = {
 #define X(name, text, weight)	{ text, weight },
 	FUZZ_OPS(X)

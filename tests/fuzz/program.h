@@ -25,7 +25,9 @@
 	X(TRIM, "trim", 1)		X(TRIM_AGED, "trim-aged", 1)	X(LISTEN, "listen", 1)		\
 	X(UNLISTEN, "unlisten", 1)	X(SHARE, "share", 1)		X(NAME, "name", 1)		\
 	X(LOOKUP, "lookup", 1)		X(START, "start", 1)		X(STOP, "stop", 1)		\
-	X(BATON, "baton", 2)		X(DOMAIN, "domain", 1)		X(MISUSE, "misuse", 1)
+	X(BATON, "baton", 2)		X(DOMAIN, "domain", 1)		X(MISUSE, "misuse", 1)		\
+	X(OWN, "own", 4)		X(RESUME, "resume", 6)		X(SUSPEND, "suspend", 5)	\
+	X(TRANSFER, "transfer", 2)	X(DISCARD, "discard", 2)	X(DISCARDED, "discarded", 1)
 
 enum op {
 #define X(name, text, weight)	OP_##name,

@@ -18,6 +18,8 @@ EDITS = [
     (r'worker->descriptors = context->next;(?=\n\tworker->ndescriptors--;\n\treap__stack_promise)',
      'worker->descriptors = schedule_taken(context)->next;'),
     (r'(\n\t)(child->next = worker->descriptors;)', r'\1schedule_freed(child);\1\2'),
+    (r'(\n\t)(context->next = worker->descriptors;)(?=\n\tworker->descriptors = context;\n\tif \()',
+     r'\1schedule_freed(context);\1\2'),
 ]
 
 # Smaller numbers of the same kind: what happens seldom then happens in a short life.  A pattern that is not there is no error.
@@ -216,6 +218,34 @@ MUTANTS = [
      [(r'if \((REAP_LOAD_RELAXED\(&adopter->interrupted\) != 0 \|\| reap_adopter_backlog\(adopter\) != 0)\) \{',
        r'if (!M && (\1)) {')],
      'drain_for_another'),
+
+    # -- owned contexts
+    ('discard-push-not-atomic', 'a discarded context is pushed to its worker in two steps',
+     [(r'while \((!REAP_CAS_RELEASE\(&worker->discarded, &context->next, context\))\)',
+       r'while (M ? (REAP_STORE_RELEASE(&worker->discarded, context), false) : \1)')],
+     'discard_two'),
+    ('discarded-taken-in-two-steps', 'a worker reads what was discarded, then empties the list',
+     [(r'REAP_XCHG_ACQUIRE\(&worker->discarded, NULL\)',
+       r'(M ? __extension__ ({ context = REAP_LOAD_ACQUIRE(&worker->discarded); '
+       r'REAP_STORE_RELAXED(&worker->discarded, NULL); context; }) : \g<0>)')],
+     'discard_two'),
+    ('discard-wakes-nobody', 'a worker is not woken for what was discarded',
+     [(r'\bwake\(home\);', r'if (!M) \g<0>')],
+     'discard'),
+    ('discard-wakes-too-soon', 'a worker is woken, and then given what was discarded',
+     [(r'push\(home, context\);(?=\n\tif \(!MUTANT\(\d+\)\) wake)', r'if (M) wake(home); push(home, context); if (!M)')],
+     'discard'),
+    ('discard-wakes-the-gone', 'a worker that stops does not look whether somebody is about to wake it',
+     [(r'while \((REAP_LOAD_ACQUIRE\(&worker->discarders\) != 0)\)', r'while (!M && \1)')],
+     'discard'),
+    ('discard-counted-too-late', 'who discards says so when the worker may have gone',
+     [(r'\(void\)REAP_ADD_RELAXED\(&home->discarders, 1\);\n', r'if (!M) \g<0>'),
+      (r'(if \(MUTANT\(\d+\)\) wake\(home\); push\(home, context\);)', r'\1 if (M) (void)REAP_ADD_RELAXED(&home->discarders, 1);')],
+     'discard'),
+    ('landed-where-it-was-made', 'who is resumed elsewhere looks into the slot of the worker that made it',
+     [(r'reap__landed\(worker\);(?=\n\tlive = worker->current->live;)',
+       r'reap__landed(M ? worker->current->live->home : worker);')],
+     'cancel'),
 
     # -- groups, holds, limits, memory
     ('member-leaves-early', 'a member of a group has left when it ends, be it on the CPU',

@@ -407,9 +407,9 @@ make_with(const char *name, reap_entry *entry, struct reap_context_options optio
 	CHECK(nlives < LIVES);
 	*life = (struct life){ .name = name, .status = 100 + (intptr_t)nlives, .entry = entry };
 	nlives++;
-	if (with.spawns && options.flags == 0 && reap_worker_self() != NULL) {
+	if (with.spawns && (options.flags & ~REAP_CONTEXT_OWNED) == 0 && reap_worker_self() != NULL) {
 		life->spawned = true;
-		error = reap_spawn(reap_worker_self(), live, life, &life->context);
+		error = (options.flags != 0 ? reap_spawn_owned : reap_spawn)(reap_worker_self(), live, life, &life->context);
 		if (error == 0)
 			reap_context_set_user(life->context, life);
 	} else {
@@ -1895,6 +1895,134 @@ disarms(void)
 	bury();
 }
 
+/* -- owned, and given up by others */
+
+static struct life *garbage[2];
+
+static intptr_t
+suspends_once(void *arg)
+{
+	struct life *life = arg;
+
+	life->ran++;
+	(void)reap_suspend(NULL);
+	return life->status;
+}
+
+static void
+resume(struct life *life, unsigned flags, int want)
+{
+	struct reap_passed passed = { .word = 0 };
+
+	CHECK(reap_resume(life->context, flags, &passed) == want);
+	CHECK(passed.context == life->context);
+	if (want == REAP_ENDED) {
+		CHECK(passed.word == life->status);
+		life->collected++;
+	}
+}
+
+static struct life *
+make_garbage(const char *name)
+{
+	struct life *life = make(name, suspends_once, REAP_CONTEXT_OWNED);
+
+	resume(life, 0, REAP_SUSPENDED);
+	life->destroyed = true;
+	garbage[posted] = life;
+	add("post", &posted, 1);
+	return life;
+}
+
+/* No more than others give up: its worker cannot stop before it has destroyed them, and hears of each. */
+static void
+stop_when_it_can(void)
+{
+	int error;
+
+	while ((error = reap_worker_stop(reap_worker_self())) != 0) {
+		CHECK(error == -EBUSY);
+		schedule_block(has_something, (void *)(intptr_t)schedule_me(), "stop");
+		woken[schedule_me()] = false;
+	}
+}
+
+static void
+owns_one(void)
+{
+	start();
+	(void)make_garbage("garbage");
+	resume(make("second", body, REAP_CONTEXT_OWNED), 0, REAP_ENDED);
+	resume(make("third", body, REAP_CONTEXT_OWNED), 0, REAP_ENDED);
+	made_all();
+	stop_when_it_can();
+}
+
+static void
+owns_two(void)
+{
+	start();
+	(void)make_garbage("garbage");
+	(void)make_garbage("litter");
+	made_all();
+	stop_when_it_can();
+}
+
+static void
+discards(unsigned i)
+{
+	struct life *life;
+
+	schedule_block(has_mail, (void *)(uintptr_t)i, "discards");
+	life = garbage[i];
+	add("alive", &alive, -1);
+	CHECK(reap_context_discard(life->context, life->status) == 1);
+}
+
+static void
+discards_first(void)
+{
+	discards(0);
+}
+
+static void
+discards_second(void)
+{
+	discards(1);
+}
+
+static void
+owned(void)
+{
+	posted = 0;
+	begin((struct with){ .making = 1, .spawns = true, .plain = true });
+}
+
+/* Shared, and cancelled by another worker while its own one stops. */
+static void
+gives_away(void)
+{
+	struct life *life;
+
+	start();
+	life = make("cancelled", suspends_once, REAP_CONTEXT_OWNED);
+	resume(life, 0, REAP_SUSPENDED);
+	CHECK(reap_context_share(life->context) == 0);
+	garbage[0] = life;
+	add("post", &posted, 1);
+	made_all();
+	stop_loud();
+}
+
+static void
+cancels(void)
+{
+	start_loud();
+	schedule_block(has_mail, NULL, "cancels");
+	resume(garbage[0], REAP_CANCEL, REAP_ENDED);
+	stop_loud();
+}
+
 const struct schedule_scenario schedule_scenarios[] = {
 	{ "completion_waited_for", V_POOL, 8, 20, door1, { posts, waits_for_post }, nothing,
 	    "a thread sleeps until the post, and frees what the completion lies in" },
@@ -2000,6 +2128,13 @@ const struct schedule_scenario schedule_scenarios[] = {
 
 	{ "destroy", V_TWO, 2, 4, one_makes, { named_and_destroyed, joins }, finish,
 	    "a suspended context is destroyed, somebody joins it" },
+	{ "discard", V_POOL, 2, 3, one_makes, { owns_one, discards_first }, finish,
+	    "a suspended one is given up by a thread, while its worker runs others, and stops" },
+	{ "discard_simple", V_POOL, 2, 3, owned, { owns_one, discards_first }, finish, "the same, by reap_spawn_owned()" },
+	{ "discard_two", V_POOL, 1, 2, one_makes, { owns_two, discards_first, discards_second }, finish,
+	    "two threads give one up at the same time" },
+	{ "cancel", V_POOL, 1, 2, one_makes, { gives_away, cancels }, finish,
+	    "another worker cancels one, while that which made it stops" },
 	{ "limit", V_TWO, 1, 2, limited, { uses_all, uses_one }, finish, "refused only when all credits were in use" },
 	{ "limit_one", V_TWO, 2, 3, limited_to_one, { uses_one_twice, uses_one }, finish, "the same with one credit" },
 	{ "limit_reserve", V_POOL, 2, 3, limited_by_reserve, { uses_one, uses_one }, finish,

@@ -307,6 +307,75 @@ TEST(resume, one_that_parks_comes_back_to_its_resumer)
 	host_close(&h);
 }
 
+static struct gate *shut;
+
+static void
+opens_when_idle(struct reap_worker *worker)
+{
+	(void)worker;
+	gate_open(shut);
+}
+
+static intptr_t
+sleeps_twice(void *arg)
+{
+	gate_pass(arg);
+	CHECK_EQ(reap_suspend(NULL), 0);
+	shut->open = false;
+	gate_pass(arg);
+	return 4;
+}
+
+TEST(resume, a_base_context_runs_others_while_the_one_that_it_resumed_sleeps)
+{
+	struct reap_host	callbacks = host_alone;
+	struct host		h;
+	struct gate		gate = GATE_INIT;
+	struct reap_passed	p = { 0 };
+	struct reap_context	*before, *context;
+
+	shut = &gate;
+	callbacks.idle = opens_when_idle;
+	host_open(&h, (struct reap_domain_options){ .host = &callbacks });
+	/* Somebody has come back before: that is not to be taken for an answer. */
+	before = owned(&h, count, NULL);
+	CHECK_EQ(reap_resume(before, 0, &(struct reap_passed){ .word = 1 }), REAP_SUSPENDED);
+	context = owned(&h, sleeps_twice, &gate);
+	CHECK_EQ(reap_resume(context, 0, &p), REAP_SUSPENDED);
+	CHECK(p.context == context);
+	CHECK_EQ(reap_resume(context, 0, &p), REAP_ENDED);
+	CHECK(p.context == context);
+	CHECK_EQ(p.word, 4);
+	CHECK_EQ(host_stats(&h).reaped, 1);
+	CHECK_EQ(reap_context_destroy(before, 0), 0);
+	host_close(&h);
+}
+
+static intptr_t
+park_for_nobody(void *arg)
+{
+	gate_pass(arg);
+	return 0;
+}
+
+static void
+park_without_host(void *arg)
+{
+	struct reap_domain_options options = { .size = sizeof(options) };
+	struct host		h = { 0 };
+	struct gate		gate = GATE_INIT;
+
+	(void)arg;
+	CHECK_EQ(reap_domain_create(&options, &h.domain), 0);
+	CHECK_EQ(reap_worker_start(h.domain, NULL, &h.worker), 0);
+	(void)reap_resume(owned(&h, park_for_nobody, &gate), 0, NULL);
+}
+
+TEST(resume, one_that_parks_without_a_host_aborts)
+{
+	check_misuse("no-host", park_without_host, NULL);
+}
+
 static intptr_t
 join_resumer(void *arg)
 {
@@ -330,6 +399,49 @@ TEST(resume, waiting_for_ones_own_resumer_is_told)
 	child = host_spawn(resume_a_joiner, &h);
 	host_run();
 	CHECK_EQ(reap_wait(child, 0, NULL), 0);
+	host_close(&h);
+}
+
+static struct reap_handle circle;
+
+static intptr_t
+joins_the_first(void *arg)
+{
+	(void)arg;
+	CHECK_EQ(reap_join(circle, 0, NULL), 0);
+	return 0;
+}
+
+static intptr_t
+resumes_who_joins(void *arg)
+{
+	CHECK_EQ(reap_resume(owned(arg, joins_the_first, NULL), 0, NULL), REAP_ENDED);
+	return 0;
+}
+
+static intptr_t
+waits_for_a_resumer(void *arg)
+{
+	struct reap_context *child;
+
+	circle = reap_context_handle(self());
+	CHECK_EQ(reap_spawn(reap_worker_self(), resumes_who_joins, arg, &child), 0);
+	host_ready(child);
+	(void)reap_yield(reap_worker_self());
+	CHECK_EQ(reap_wait(child, 0, NULL), -EDEADLK);
+	return 0;
+}
+
+TEST(resume, a_circle_through_a_resume_is_told_whoever_closes_it)
+{
+	struct host h;
+
+	host_open(&h, (struct reap_domain_options){ 0 });
+	(void)host_spawn(waits_for_a_resumer, &h);
+	host_run();
+	CHECK_EQ(host_stats(&h).live, 0);
+	CHECK_EQ(host_stats(&h).orphans, 1);
+	CHECK_EQ(reap_adopter_drain(reap_adopter_default(h.domain), 2), 1);
 	host_close(&h);
 }
 

@@ -87,6 +87,35 @@ resumes_itself(void *arg)
 	return (intptr_t)arg;
 }
 
+static intptr_t
+destroys_resumer(void *arg)
+{
+	CHECK_EQ(reap_context_destroy(arg, 0), -EBUSY);
+	CHECK_EQ(reap_context_discard(arg, 0), -EBUSY);
+	return 0;
+}
+
+static intptr_t
+is_to_be_destroyed(void *arg)
+{
+	CHECK_EQ(reap_resume(owned(arg, destroys_resumer, self()), 0, NULL), REAP_ENDED);
+	return 3;
+}
+
+TEST(resume, a_resumer_that_is_not_owned_is_not_destroyed_either)
+{
+	struct host		h;
+	struct reap_result	result;
+	struct reap_context	*child;
+
+	host_open(&h, (struct reap_domain_options){ 0 });
+	child = host_spawn(is_to_be_destroyed, &h);
+	host_run();
+	CHECK_EQ(reap_wait(child, 0, &result), 0);
+	CHECK_EQ(result.status, 3);
+	host_close(&h);
+}
+
 /* Run by a host instead, it is an orphan: its adopter gets it. */
 TEST(resume, one_that_nobody_has_resumed_goes_to_the_adopter)
 {

@@ -184,7 +184,12 @@ TEST(scan, the_word_in_passing_is_shown)
 	CHECK_EQ(reap_resume(context, 0, NULL), REAP_SUSPENDED);
 	look(&seen);
 	CHECK_EQ(find(&seen, context)->word, (intptr_t)&h);
-	CHECK_EQ(reap_resume(context, 0, NULL), REAP_ENDED);
+	CHECK_EQ(reap_resume(context, 0, &(struct reap_passed){ .word = 9 }), REAP_ENDED);
+	/* On the same stack: that nothing has been passed yet is not to be seen as what was passed to its last user. */
+	CHECK_EQ(reap_context_create(h.domain, &options, &context), 0);
+	look(&seen);
+	CHECK_EQ(find(&seen, context)->word, 0);
+	CHECK_EQ(reap_context_destroy(context, 0), 0);
 	host_close(&h);
 }
 

@@ -13,6 +13,7 @@
 #include <reap/context.h>
 #include <reap/domain.h>
 #include <reap/group.h>
+#include <reap/resume.h>
 #include <reap/stats.h>
 #include <reap/wait.h>
 #include <reap/worker.h>
@@ -33,6 +34,7 @@ static struct how {
 	bool		shares;		/* contexts are born private */
 	bool		plain;		/* and with nothing uncommon, not even before_final_switch() */
 	bool		busy;		/* no idle() */
+	bool		discarded;	/* by a thread that is not the worker's */
 	unsigned	thread;		/* 1: a reaper thread; more: one that does so much at a time */
 	bool		marks;		/* the last that a context does is to write where its user pointer says */
 	uint64_t	limit;
@@ -59,10 +61,14 @@ idle(struct reap_worker *worker)
 	explore_idle(false);
 }
 
+static char waker;			/* stands for what wake() reads of the worker's */
+
 static void
 wake(struct reap_worker *worker)
 {
 	explore_wake(worker);
+	if (how.discarded)
+		explore_touch(&waker);
 }
 
 static void
@@ -2095,6 +2101,53 @@ brief_parent(void)
 	stop();
 }
 
+/* -- an owned one, given up by a thread, which is done with what it held */
+
+static char held;
+
+SETUP(discard_setup, .discarded = true)
+
+static intptr_t
+suspends(void *arg)
+{
+	(void)arg;
+	touch_stack(reap_worker_current(reap_worker_self()));
+	(void)reap_suspend(NULL);
+	explore_fail("who was given up runs");
+}
+
+static void
+given_up(struct reap_context *context, intptr_t status)
+{
+	explore_touch(&held);
+	reaped(context, status);
+}
+
+static void
+owns(void)
+{
+	struct reap_context_options options = { .size = sizeof(options), .entry = suspends, .flags = REAP_CONTEXT_OWNED,
+	    .off_cpu = given_up };
+	struct reap_context *context;
+
+	start();
+	EXPLORE_CHECK(reap_context_create(domain, &options, &context) == 0);
+	EXPLORE_CHECK(reap_resume(context, 0, NULL) == REAP_SUSPENDED);
+	explore_send(context);
+	while (reap_worker_stop(reap_worker_self()) != 0)
+		explore_idle(false);
+	explore_touch(&waker);
+}
+
+static void
+gives_up(void)
+{
+	struct reap_context *context = explore_receive();
+
+	explore_touch(&held);
+	EXPLORE_CHECK(reap_context_discard(context, 7) == 1);
+}
+
 const struct explore_scenario explore_scenarios[] = {
 	{ "completion: post, posted", 2, 1, 9, 9, completion_setup, { poster, looks }, completion_finish },
 	{ "completion: post, wait", 2, 1, 9, 9, completion_setup, { poster, waits }, completion_finish },
@@ -2170,6 +2223,7 @@ const struct explore_scenario explore_scenarios[] = {
 	{ "host is told, next parent", 2, 4, 1, 2, brief_setup, { brief_parent, serving }, finish },
 	{ "hold late, life elsewhere", 3, 2, 0, 0, named_setup, { named_once, lives_next, holds_late }, at_most_once_finish },
 	{ "group", 2, 2, 0, 1, group_setup, { group_waits, serving }, finish },
+	{ "discard", 2, 1, 1, 2, discard_setup, { owns, gives_up }, finish },
 	{ "stacks", 2, 3, 0, 1, setup, { lives_on_stacks, lives_on_stacks }, finish },
 	{ "join, join, wait any", 3, 2, 0, 0, named_setup, { named_waits, joins, joins }, at_most_once_finish },
 };
