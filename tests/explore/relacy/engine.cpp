@@ -887,8 +887,11 @@ void explore_time(void)
 	rl::ctx().sched();
 	time_passes = true;
 	for (unsigned i = 0; i < rl::ctx().get_thread_count(); i++)
-		if (timed[i] && conditional[i])
-			unpark(i);
+		if (timed[i]) {
+			sleeps_on[i] = 0;
+			if (conditional[i])
+				unpark(i);
+		}
 }
 
 int explore_clock(struct timespec *ts)

@@ -145,9 +145,15 @@ runs_pausing(void)
 static intptr_t
 parks_then_waits(void *arg)
 {
+	struct worker *w;
+
 	(void)parks(arg);
-	/* A patient offer waits for the watch. */
-	explore_time();
+	w = reap__self();
+	/* It came along with us, and nobody was hungry: what is private runs at the next switch. */
+	if (w->local.count > 0)
+		return 7;
+	if (REAP_LOAD_RELAXED(&w->offer) & OFFER_PATIENT)
+		explore_time();		/* for the watch */
 	explore_await(1);
 	return 7;
 }
@@ -173,6 +179,8 @@ unparks_and_goes(void)
 	struct reap_context_options options = { .size = sizeof(options), .entry = frees_first, .flags = REAP_CONTEXT_DETACHED };
 	struct reap_runtime *rt = explore_receive();
 
+	while (IDLE_OF(REAP_LOAD_RELAXED(&rt->hungry)) < 2)
+		explore_yield();
 	reap_unpark(&parking);
 	EXPLORE_CHECK(reap_runtime_go(rt, &options, NULL) == 0);
 }
