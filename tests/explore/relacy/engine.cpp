@@ -508,7 +508,7 @@ unsigned nonces;
 bool conditional[EXPLORE_THREADS];	// sleeps on a condition
 bool timed[EXPLORE_THREADS];		// ... and for a certain time only
 bool time_passes;
-unsigned seconds;
+uint64_t now_ns;
 entry started, starts;
 void *started_arg;
 unsigned stage, awaits[EXPLORE_THREADS];
@@ -540,7 +540,7 @@ void iteration_begin()
 	memset(conditional, 0, sizeof conditional);
 	memset(timed, 0, sizeof timed);
 	time_passes = false;
-	seconds = 0;
+	now_ns = 0;
 	memset(&started, 0, sizeof started);
 	memset(&starts, 0, sizeof starts);
 	stage = 0;
@@ -896,8 +896,9 @@ void explore_time(void)
 
 int explore_clock(struct timespec *ts)
 {
-	ts->tv_sec = seconds++;
-	ts->tv_nsec = 0;
+	now_ns += EXPLORE_TICK;
+	ts->tv_sec = now_ns / 1000000000;
+	ts->tv_nsec = now_ns % 1000000000;
 	return 0;
 }
 

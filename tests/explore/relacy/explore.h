@@ -14,6 +14,7 @@ extern "C" {
 #endif
 
 #define EXPLORE_THREADS	3
+#define EXPLORE_TICK	50000	/* nanoseconds between two readings of the clock: who searches for 20 us looks once */
 
 struct explore_scenario {
 	const char	*name;

@@ -5,22 +5,81 @@
  * A body that waits here is a long one: its worker does not switch meanwhile.  Nobody may sleep then over what somebody could do,
  * and no time passes that would wake who does: see idle.c, A and B.
  */
+#include <errno.h>
+
 #include <reap/runtime.h>
 
 #include "explore.h"
 #include "runtime/worker.h"
 
-static struct reap_parking parking;
+#define LIMIT	20		/* readings of the clock */
+
+static struct reap_parking parking, other;
+static struct reap_poller poller;
+static int *told;			/* what comes before an unpark; on memory that is watched */
 
 static void
 setup(void)
 {
-	parking.reap__word = 0;
+	parking.reap__word = other.reap__word = 0;
+	told = malloc(sizeof(*told));
+	poller = (struct reap_poller){ NULL, NULL, NULL };
 }
 
 static void
 finish(void)
 {
+}
+
+/* -- a poller that knows of one event: `other' is to be unparked */
+
+static pthread_mutex_t lock;
+static pthread_cond_t happened;
+static bool event, kicked;
+
+static void
+poll(void *arg, uint64_t wait)
+{
+	bool came, late = wait == 0;
+
+	pthread_mutex_lock(&lock);
+	while (!late && !event && !kicked)
+		if (wait == UINT64_MAX)
+			(void)pthread_cond_wait(&happened, &lock);
+		else
+			late = pthread_cond_timedwait(&happened, &lock, NULL) != 0;
+	came = event;
+	event = false;
+	if (wait != 0)
+		kicked = false;
+	pthread_mutex_unlock(&lock);
+	if (came)
+		reap_unpark(&other);
+	(void)arg;
+}
+
+static void
+happens(bool *what)
+{
+	pthread_mutex_lock(&lock);
+	*what = true;
+	pthread_cond_signal(&happened);
+	pthread_mutex_unlock(&lock);
+}
+
+static void
+kick(void *arg)
+{
+	happens(&kicked);
+	(void)arg;
+}
+
+static void
+poller_setup(void)
+{
+	setup();
+	poller = (struct reap_poller){ poll, kick, NULL };
+	event = kicked = false;
 }
 
 static void
@@ -32,10 +91,17 @@ touch_stack(void)
 		explore_touch(lo);
 }
 
+/* The running context may go on anywhere. */
+static void
+shared(void)
+{
+	EXPLORE_CHECK(reap_context_share(reap_worker_current(reap_worker_self())) == 0);
+}
+
 static void
 runs(unsigned workers, reap_entry *entry)
 {
-	struct reap_runtime_options options = { .size = sizeof(options), .workers = workers };
+	struct reap_runtime_options options = { .size = sizeof(options), .workers = workers, .poller = poller };
 	intptr_t status = 0;
 
 	EXPLORE_CHECK(reap_run(&options, entry, NULL, &status) == 0 && status == 7);
@@ -49,9 +115,10 @@ parks(void *arg)
 	int before = 1;
 
 	if (explore_variant == 1)
-		(void)reap_context_handle(reap_worker_current(reap_worker_self()));
+		shared();
 	explore_send(reap_runtime_self());
 	EXPLORE_CHECK(reap_park_at(&parking) == 0);
+	EXPLORE_CHECK(*told == 1);
 	touch_stack();
 	EXPLORE_CHECK(before == 1);
 	(void)arg;
@@ -68,6 +135,7 @@ static void
 unparks(void)
 {
 	(void)explore_receive();
+	*told = 1;
 	reap_unpark(&parking);
 }
 
@@ -77,6 +145,7 @@ static intptr_t
 unparks_first(void *arg)
 {
 	touch_stack();
+	*told = 1;
 	reap_unpark(&parking);
 	(void)arg;
 	return 9;
@@ -142,19 +211,25 @@ runs_pausing(void)
 
 /* -- of two that are readied one after the other the first is long: who was searching leaves, and has to look for the second */
 
-static intptr_t
-parks_then_waits(void *arg)
+/* In a body that waits until another one has run. */
+static void
+is_long(void)
 {
-	struct worker *w;
+	struct worker *w = reap__self();
 
-	(void)parks(arg);
-	w = reap__self();
 	/* It came along with us, and nobody was hungry: what is private runs at the next switch. */
 	if (w->local.count > 0)
-		return 7;
+		return;
 	if (REAP_LOAD_RELAXED(&w->offer) & OFFER_PATIENT)
 		explore_time();		/* for the watch */
 	explore_await(1);
+}
+
+static intptr_t
+parks_then_waits(void *arg)
+{
+	(void)parks(arg);
+	is_long();
 	return 7;
 }
 
@@ -174,15 +249,91 @@ runs_long(void)
 }
 
 static void
+all_idle(struct reap_runtime *rt)
+{
+	while (IDLE_OF(REAP_LOAD_RELAXED(&rt->hungry)) < rt->nworkers)
+		explore_yield();
+}
+
+static void
 unparks_and_goes(void)
 {
 	struct reap_context_options options = { .size = sizeof(options), .entry = frees_first, .flags = REAP_CONTEXT_DETACHED };
 	struct reap_runtime *rt = explore_receive();
 
-	while (IDLE_OF(REAP_LOAD_RELAXED(&rt->hungry)) < 2)
-		explore_yield();
+	all_idle(rt);
+	*told = 1;
 	reap_unpark(&parking);
 	EXPLORE_CHECK(reap_runtime_go(rt, &options, NULL) == 0);
+}
+
+/* -- one of two workers unparks who parked on the other, and who gives up after some time, or not */
+
+static intptr_t
+meets_child(void *arg)
+{
+	struct reap_context *child;
+	struct reap_result result;
+	struct timespec now;
+	int before = 1, error;
+
+	EXPLORE_CHECK(reap_go(unparks_first, NULL, &child) == 0);
+	(void)reap_context_handle(child);
+	shared();
+	if (explore_variant == 0)
+		error = reap_park_at(&parking);
+	else {
+		clock_gettime(CLOCK_MONOTONIC, &now);
+		error = reap_park_until(&parking, (uint64_t)now.tv_nsec + LIMIT * EXPLORE_TICK);
+	}
+	touch_stack();
+	EXPLORE_CHECK(before == 1);
+	EXPLORE_CHECK(error == 0 ? *told == 1 : explore_variant != 0 && error == -ETIMEDOUT);
+	EXPLORE_CHECK(reap_wait(child, 0, &result) == 0 && result.status == 9);
+	(void)arg;
+	return 7;
+}
+
+static void
+runs_meeting(void)
+{
+	runs(2, meets_child);
+}
+
+/* -- who sleeps in the poller is called away to a long body: the other one has to take its place */
+
+static intptr_t
+waits_for_event(void *arg)
+{
+	shared();
+	EXPLORE_CHECK(reap_park_at(&other) == 0);
+	explore_stage(1);
+	(void)arg;
+	return 9;
+}
+
+static intptr_t
+parks_beside(void *arg)
+{
+	struct reap_context_options options = { .size = sizeof(options), .entry = waits_for_event, .flags = REAP_CONTEXT_DETACHED };
+
+	EXPLORE_CHECK(reap_go_with(&options, NULL) == 0);
+	return parks_then_waits(arg);
+}
+
+static void
+runs_polling(void)
+{
+	runs(2, parks_beside);
+}
+
+static void
+unparks_before_event(void)
+{
+	all_idle(explore_receive());
+	*told = 1;
+	reap_unpark(&parking);
+	happens(&event);
 }
 
 static const struct explore_scenario scenarios[] = {
@@ -191,5 +342,7 @@ static const struct explore_scenario scenarios[] = {
 	{ "runtime: end", 2, 1, 1, 2, setup, { runs_ending, explore_started }, finish },
 	{ "runtime: pause", 2, 1, 0, 1, setup, { runs_pausing, explore_started }, finish },
 	{ "runtime: last searcher", 3, 1, 0, 0, setup, { runs_long, explore_started, unparks_and_goes }, finish },
+	{ "runtime: unpark elsewhere", 2, 2, 0, 1, setup, { runs_meeting, explore_started }, finish },
+	{ "runtime: poller", 3, 1, 0, 0, poller_setup, { runs_polling, explore_started, unparks_before_event }, finish },
 };
 const struct explore_scenarios explore_runtime = { scenarios, sizeof(scenarios) / sizeof(scenarios[0]) };

@@ -124,7 +124,7 @@ int	 explore_condition_wait_timed(void *, void *mutex);
 #define pthread_cond_signal(c)		(explore_condition_signal(c), 0)	/* wakes all: nobody may count on less */
 #define pthread_cond_broadcast(c)	(explore_condition_signal(c), 0)
 
-/* Each reading is a second later, so that who looks for some time looks once; who sleeps for some time: see explore_time(). */
+/* A tick later at each reading.  Who sleeps for some time: see explore_time(). */
 int	 explore_clock(struct timespec *);
 #define clock_gettime(clock, ts)	((void)(clock), explore_clock(ts))
 #define sched_yield()			(explore_yield(), 0)
