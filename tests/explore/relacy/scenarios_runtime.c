@@ -12,7 +12,7 @@
 #include "explore.h"
 #include "runtime/worker.h"
 
-#define LIMIT	20		/* readings of the clock */
+#define LIMIT	6		/* readings of the clock */
 
 static struct reap_parking parking, other;
 static struct reap_poller poller;
@@ -36,6 +36,7 @@ finish(void)
 static pthread_mutex_t lock;
 static pthread_cond_t happened;
 static bool event, kicked;
+static char *slept;
 
 static void
 poll(void *arg, uint64_t wait)
@@ -53,6 +54,8 @@ poll(void *arg, uint64_t wait)
 	if (wait != 0)
 		kicked = false;
 	pthread_mutex_unlock(&lock);
+	if (wait != 0)
+		explore_touch(slept);		/* one worker at a time */
 	if (came)
 		reap_unpark(&other);
 	(void)arg;
@@ -80,6 +83,7 @@ poller_setup(void)
 	setup();
 	poller = (struct reap_poller){ poll, kick, NULL };
 	event = kicked = false;
+	slept = malloc(1);
 }
 
 static void
@@ -315,10 +319,13 @@ waits_for_event(void *arg)
 static intptr_t
 parks_beside(void *arg)
 {
-	struct reap_context_options options = { .size = sizeof(options), .entry = waits_for_event, .flags = REAP_CONTEXT_DETACHED };
+	struct reap_context *child;
 
-	EXPLORE_CHECK(reap_go_with(&options, NULL) == 0);
-	return parks_then_waits(arg);
+	EXPLORE_CHECK(reap_go(waits_for_event, NULL, &child) == 0);
+	(void)reap_context_handle(child);
+	(void)parks_then_waits(arg);
+	EXPLORE_CHECK(reap_wait(child, 0, NULL) == 0);
+	return 7;
 }
 
 static void
@@ -330,7 +337,10 @@ runs_polling(void)
 static void
 unparks_before_event(void)
 {
-	all_idle(explore_receive());
+	struct reap_runtime *rt = explore_receive();
+
+	if (explore_variant == 0)
+		all_idle(rt);
 	*told = 1;
 	reap_unpark(&parking);
 	happens(&event);
@@ -343,6 +353,6 @@ static const struct explore_scenario scenarios[] = {
 	{ "runtime: pause", 2, 1, 0, 1, setup, { runs_pausing, explore_started }, finish },
 	{ "runtime: last searcher", 3, 1, 0, 0, setup, { runs_long, explore_started, unparks_and_goes }, finish },
 	{ "runtime: unpark elsewhere", 2, 2, 0, 1, setup, { runs_meeting, explore_started }, finish },
-	{ "runtime: poller", 3, 1, 0, 0, poller_setup, { runs_polling, explore_started, unparks_before_event }, finish },
+	{ "runtime: poller", 3, 2, 0, 0, poller_setup, { runs_polling, explore_started, unparks_before_event }, finish },
 };
 const struct explore_scenarios explore_runtime = { scenarios, sizeof(scenarios) / sizeof(scenarios[0]) };
