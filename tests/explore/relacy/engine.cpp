@@ -887,7 +887,7 @@ void explore_time(void)
 	rl::ctx().sched();
 	time_passes = true;
 	for (unsigned i = 0; i < rl::ctx().get_thread_count(); i++)
-		if (timed[i]) {
+		if (timed[i] && sleeps_on[i] != 0) {
 			sleeps_on[i] = 0;
 			if (conditional[i])
 				unpark(i);
