@@ -349,7 +349,7 @@ unparks_before_event(void)
 static const struct explore_scenario scenarios[] = {
 	{ "runtime: unpark", 2, 2, 1, 2, setup, { runs_parking, unparks }, finish },
 	{ "runtime: go", 2, 1, 1, 2, setup, { runs_parking, goes }, finish },
-	{ "runtime: end", 2, 1, 1, 2, setup, { runs_ending, explore_started }, finish },
+	{ "runtime: end", 2, 1, 0, 1, setup, { runs_ending, explore_started }, finish },
 	{ "runtime: pause", 2, 1, 0, 1, setup, { runs_pausing, explore_started }, finish },
 	{ "runtime: last searcher", 3, 1, 0, 0, setup, { runs_long, explore_started, unparks_and_goes }, finish },
 	{ "runtime: unpark elsewhere", 2, 2, 0, 1, setup, { runs_meeting, explore_started }, finish },
