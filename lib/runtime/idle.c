@@ -306,6 +306,7 @@ poll_until(struct worker *w, uint64_t until)
 	uint32_t nobody = 0;
 	uint64_t now;
 
+	/* Acquire: pairs with the release below. */
 	if (rt->poller.poll == NULL || REAP_LOAD_RELAXED(&rt->polled) != 0 || !REAP_CAS_ACQUIRE(&rt->polled, &nobody, 1))
 		return false;
 	REAP_RUNTIME_BEFORE_SLEEP();
@@ -314,8 +315,9 @@ poll_until(struct worker *w, uint64_t until)
 		now = monotonic();
 		ask_poller(w, until == UINT64_MAX ? until : until > now ? until - now : 0);
 	}
-	/* Before our next change of hungry, which releases it: see D. */
-	REAP_STORE_RELAXED(&rt->polled, 0);
+	/* Before our next change of hungry, which releases it: see D.  Release: who sleeps in the poller next finds all that this
+	 * one has written there: one worker at a time. */
+	REAP_STORE_RELEASE(&rt->polled, 0);
 	return true;
 }
 

@@ -174,3 +174,108 @@ TEST(memory, of_descriptors_is_idle_for_a_period_of_its_own)
 	CHECK(carved(h.domain) <= slab);	/* the one that the base context is in */
 	host_close(&h);
 }
+
+/* So many descriptors are free in whole slabs, and few besides. */
+static void
+free_slabs(struct host *h, unsigned slabs)
+{
+	const uint32_t	slab = h->domain->slabs->capacity, n = (slabs + 1) * slab;
+	static struct reap_context *child[4 * 16384];
+
+	CHECK(n <= sizeof(child) / sizeof(child[0]));
+	for (uint32_t i = 0; i < n; i++)
+		child[i] = host_spawn(host_return, NULL);
+	host_run();
+	for (uint32_t i = slab - 128; i < n; i++)
+		CHECK_EQ(reap_wait(child[i], 0, NULL), 0);
+}
+
+TEST(memory, of_idle_descriptors_is_given_back_when_it_is_due)
+{
+	struct host	h;
+	uint32_t	all;
+
+	if (check_divided(100) != 100)
+		SKIP("a crowd is too much for an instrumented build, or an emulator");
+	host_open(&h, (struct reap_domain_options){ .clock = the_clock, .stack = { .decay_ns = 1000, .flags = REAP_STACK_UNGUARDED } });
+	free_slabs(&h, 2);
+	all = carved(h.domain);
+	now = 5000;
+	CHECK_EQ(reap__descriptor_trim_aged(h.domain, h.worker), 6000);	/* until now they were needed */
+	CHECK_EQ(carved(h.domain), all);
+	now = 5999;
+	CHECK_EQ(reap__descriptor_trim_aged(h.domain, h.worker), 6000);
+	CHECK_EQ(carved(h.domain), all);
+	now = 6000;
+	(void)reap__descriptor_trim_aged(h.domain, h.worker);
+	CHECK(carved(h.domain) < all);
+	while (reap_wait_any(0, NULL) == 0)
+		continue;
+	host_close(&h);
+}
+
+TEST(memory, of_descriptors_that_were_needed_stays)
+{
+	struct host	h;
+	uint32_t	all;
+
+	if (check_divided(100) != 100)
+		SKIP("a crowd is too much for an instrumented build, or an emulator");
+	host_open(&h, (struct reap_domain_options){ .clock = the_clock, .stack = { .decay_ns = 1000, .flags = REAP_STACK_UNGUARDED } });
+	free_slabs(&h, 1);
+	reap__descriptor_donate(h.worker);
+	now = 5000;
+	CHECK_EQ(reap__descriptor_trim_aged(h.domain, h.worker), 6000);
+	all = carved(h.domain);
+	for (uint32_t i = 0; i < h.domain->slabs->capacity; i++)
+		(void)host_spawn(host_return, NULL);
+	CHECK_EQ(carved(h.domain), all);
+	while (reap_wait_any(0, NULL) == 0)
+		continue;
+	now = 6000;
+	CHECK_EQ(reap__descriptor_trim_aged(h.domain, h.worker), 7000);
+	CHECK_EQ(carved(h.domain), all);
+	host_close(&h);
+}
+
+/* Less than a slab of them: they are not worth a look at each. */
+TEST(memory, of_few_idle_descriptors_stays)
+{
+	struct host	h;
+	uint32_t	all;
+
+	if (check_divided(100) != 100)
+		SKIP("a crowd is too much for an instrumented build, or an emulator");
+	host_open(&h, (struct reap_domain_options){ .clock = the_clock, .stack = { .decay_ns = 1000, .flags = REAP_STACK_UNGUARDED } });
+	for (uint32_t i = 0; i < h.domain->slabs->capacity; i++)
+		(void)host_spawn(host_return, NULL);
+	host_run();
+	for (int i = 0; i < 1000; i++)		/* a slab of their own */
+		(void)host_spawn(host_return, NULL);
+	host_run();
+	CHECK_EQ(h.domain->slabs->next->next, NULL);
+	for (uint32_t i = 0; i < 1100; i++)
+		CHECK_EQ(reap_wait_any(0, NULL), 0);
+	all = carved(h.domain);
+	for (now = 5000; now < 9000; now += 1000)
+		CHECK_EQ(reap__descriptor_trim_aged(h.domain, h.worker), UINT64_MAX);
+	CHECK_EQ(carved(h.domain), all);
+	while (reap_wait_any(0, NULL) == 0)
+		continue;
+	host_close(&h);
+}
+
+TEST(memory, of_descriptors_is_not_due_after_the_end_of_time)
+{
+	struct host	h;
+
+	if (check_divided(100) != 100)
+		SKIP("a crowd is too much for an instrumented build, or an emulator");
+	host_open(&h, (struct reap_domain_options){ .clock = the_clock, .stack = { .decay_ns = 1000, .flags = REAP_STACK_UNGUARDED } });
+	free_slabs(&h, 2);
+	now = UINT64_MAX - 500;
+	CHECK_EQ(reap__descriptor_trim_aged(h.domain, h.worker), UINT64_MAX);
+	while (reap_wait_any(0, NULL) == 0)
+		continue;
+	host_close(&h);
+}

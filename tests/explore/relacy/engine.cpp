@@ -506,11 +506,13 @@ const void *workers[EXPLORE_THREADS];
 void *onces[8];			// done; no container of C++: its memory would be taken for a leak of the scenario's
 unsigned nonces;
 bool conditional[EXPLORE_THREADS];	// sleeps on a condition
-entry started;
+bool timed[EXPLORE_THREADS];		// ... and for a certain time only
+bool time_passes;
+uint64_t now_ns;
+entry started, starts;
 void *started_arg;
 unsigned stage, awaits[EXPLORE_THREADS];
-int start_state, joiner;	// 1: to be started, 2: has ended; -1: none
-
+int start_state, starter, joiner;	// 1: to be started, 2: has ended; -1: nobody waits for that
 
 void iteration_begin()
 {
@@ -536,11 +538,15 @@ void iteration_begin()
 	memset(workers, 0, sizeof workers);
 	nonces = 0;
 	memset(conditional, 0, sizeof conditional);
+	memset(timed, 0, sizeof timed);
+	time_passes = false;
+	now_ns = 0;
 	memset(&started, 0, sizeof started);
+	memset(&starts, 0, sizeof starts);
 	stage = 0;
 	memset(awaits, 0, sizeof awaits);
 	start_state = 0;
-	joiner = -1;
+	starter = joiner = -1;
 	memset(looks, 0, sizeof looks);
 	locals_begin();
 	schedule++;
@@ -775,6 +781,14 @@ void *explore_malloc(size_t size)
 void *explore_calloc(size_t n, size_t size) { return explore_malloc(n * size); }
 void *explore_aligned_alloc(size_t, size_t size) { return explore_malloc(size); }
 
+// Only what is empty grows here.
+void *explore_realloc(void *p, size_t size)
+{
+	if (p != NULL)
+		explore_fail("grown twice");
+	return explore_malloc(size);
+}
+
 void explore_free(void *p)
 {
 	if (p == NULL || !exploring)
@@ -851,16 +865,69 @@ void explore_condition_signal(void *c)
 		}
 }
 
+// 0: woken; else time is up.
+int explore_condition_wait_timed(void *c, void *m)
+{
+	unsigned me = self().index_;
+
+	timed[me] = true;
+	if (time_passes)
+		explore_mutex_unlock(m), explore_yield(), explore_mutex_lock(m);
+	else
+		explore_condition_wait(c, m);
+	timed[me] = false;
+	return time_passes ? ETIMEDOUT : 0;
+}
+
+void explore_time(void)
+{
+	coming_back here;
+
+	settle();
+	rl::ctx().sched();
+	time_passes = true;
+	for (unsigned i = 0; i < rl::ctx().get_thread_count(); i++)
+		if (timed[i] && sleeps_on[i] != 0) {
+			sleeps_on[i] = 0;
+			if (conditional[i])
+				unpark(i);
+		}
+}
+
+int explore_clock(struct timespec *ts)
+{
+	now_ns += EXPLORE_TICK;
+	ts->tv_sec = now_ns / 1000000000;
+	ts->tv_nsec = now_ns % 1000000000;
+	return 0;
+}
+
 void explore_start(void *(*start)(void *), void *arg)
 {
-	started.what = (void *)start;
 	started_arg = arg;
 	start_state = 1;
+	if (!exploring) {
+		starts.what = (void *)start;
+		return;
+	}
+	coming_back here;
+	settle();
+	put(&starts, (void *)start);
+	if (starter >= 0)
+		unpark(starter);
 }
 
 void explore_started(void)
 {
-	((void *(*)(void *))started.what)(started_arg);
+	coming_back here;
+
+	settle();
+	if (start_state == 0) {
+		starter = self().index_;
+		park();
+	}
+	locals_to(self().index_);
+	((void *(*)(void *))get(&starts))(started_arg);
 	settle();
 	put(&started, NULL);
 	start_state = 2;
@@ -1074,6 +1141,9 @@ void *explore_receive(void)
 
 void explore_stage(unsigned n)
 {
+	coming_back here;
+
+	settle();
 	rl::ctx().sched();
 	stage = n;
 	for (unsigned i = 0; i < rl::ctx().get_thread_count(); i++)
@@ -1146,6 +1216,7 @@ void explore_wake(const void *worker)
 
 namespace {
 
+const explore_scenarios *const tables[] = { &explore_core, &explore_runtime };
 const explore_scenario *scenario;
 
 template<unsigned threads>
@@ -1257,12 +1328,16 @@ extern "C" explore_site *__start_explore_sites[], *__stop_explore_sites[];
 int main(int argc, char **argv)
 {
 	static const char *const orders[] = { "relaxed", "acquire", "release", "acq_rel", "seq_cst" };
+	std::vector<const explore_scenario *> all;
 	std::vector<std::string> only;
 	const char *site = NULL;
 	unsigned long long random = 0;
 	int bound = -1, variant = -1, c;
 	bool list = false, deep = false, right = true;
 
+	for (const explore_scenarios *table : tables)
+		for (unsigned i = 0; i < table->n; i++)
+			all.push_back(table->first + i);
 	sites_find(__start_explore_sites, __stop_explore_sites);
 	memcpy(locals_first, __start_explore_threads, locals_size());
 	while ((c = getopt(argc, argv, "m:ars:v:b:n:t:lLS")) != -1)
@@ -1278,8 +1353,8 @@ int main(int argc, char **argv)
 		case 'l': list = true; break;
 		case 'L': deep = true; break;
 		case 'S':
-			for (unsigned i = 0; i < explore_nscenarios; i++)
-				puts(explore_scenarios[i].name);
+			for (const explore_scenario *s : all)
+				puts(s->name);
 			return 0;
 		default: return 2;
 		}
@@ -1290,9 +1365,9 @@ int main(int argc, char **argv)
 		fprintf(stderr, "explore: no such site: %s\n", site);
 		return 2;
 	}
-	for (unsigned i = 0; i < explore_nscenarios && (right || site == NULL); i++) {
-		const explore_scenario *s = &explore_scenarios[i];
-
+	for (const explore_scenario *s : all) {
+		if (!right && site != NULL)
+			break;
 		if (!only.empty() && std::find(only.begin(), only.end(), s->name) == only.end())
 			continue;
 		if (variant >= (int)s->variants) {

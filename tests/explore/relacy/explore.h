@@ -14,6 +14,7 @@ extern "C" {
 #endif
 
 #define EXPLORE_THREADS	3
+#define EXPLORE_TICK	50000	/* nanoseconds between two readings of the clock: who searches for 20 us looks once */
 
 struct explore_scenario {
 	const char	*name;
@@ -26,8 +27,12 @@ struct explore_scenario {
 	void	       (*finish)(void);			/* alone, after them */
 };
 
-extern const struct explore_scenario explore_scenarios[];
-extern const unsigned explore_nscenarios;
+struct explore_scenarios {
+	const struct explore_scenario *first;
+	unsigned	 n;
+};
+
+extern const struct explore_scenarios explore_core, explore_runtime;
 extern unsigned	explore_variant;
 
 /* The schedule is wrong: says why, and ends it. */
@@ -52,8 +57,11 @@ void	explore_wake(const void *worker);
 void	explore_left(int more);
 bool	explore_over(void);
 
-/* The body of the thread that the library starts, here: returns when it ends. */
+/* The body of the thread that the library starts, here: returns when it has begun and ended. */
 void	explore_started(void);
+
+/* Nobody sleeps too long: whoever sleeps for a certain time wakes up, unless he is woken before; until then time stands still. */
+void	explore_time(void);
 
 /* One thread after the other, and no order between them: stages count up; await() blocks until the nth has come. */
 void	explore_stage(unsigned n);

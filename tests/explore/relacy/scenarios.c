@@ -2148,7 +2148,7 @@ gives_up(void)
 	EXPLORE_CHECK(reap_context_discard(context, 7) == 1);
 }
 
-const struct explore_scenario explore_scenarios[] = {
+static const struct explore_scenario scenarios[] = {
 	{ "completion: post, posted", 2, 1, 9, 9, completion_setup, { poster, looks }, completion_finish },
 	{ "completion: post, wait", 2, 1, 9, 9, completion_setup, { poster, waits }, completion_finish },
 	{ "completion: post, disarm", 2, 1, 9, 9, completion_setup, { poster, disarms }, completion_finish },
@@ -2227,4 +2227,4 @@ const struct explore_scenario explore_scenarios[] = {
 	{ "stacks", 2, 3, 0, 1, setup, { lives_on_stacks, lives_on_stacks }, finish },
 	{ "join, join, wait any", 3, 2, 0, 0, named_setup, { named_waits, joins, joins }, at_most_once_finish },
 };
-const unsigned explore_nscenarios = sizeof(explore_scenarios) / sizeof(explore_scenarios[0]);
+const struct explore_scenarios explore_core = { scenarios, sizeof(scenarios) / sizeof(scenarios[0]) };

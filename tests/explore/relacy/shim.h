@@ -16,10 +16,12 @@
 #undef __SANITIZE_THREAD__
 
 #include <pthread.h>
+#include <sched.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
+#include <time.h>
 
 enum explore_order {
 	EXPLORE_RELAXED,
@@ -95,10 +97,12 @@ void	 explore_fence(struct explore_site *);
 void	*explore_malloc(size_t size);
 void	*explore_calloc(size_t n, size_t size);
 void	*explore_aligned_alloc(size_t align, size_t size);
+void	*explore_realloc(void *, size_t size);
 void	 explore_free(void *);
 #define malloc		explore_malloc
 #define calloc		explore_calloc
 #define aligned_alloc	explore_aligned_alloc
+#define realloc		explore_realloc
 #define free		explore_free
 
 void	 explore_mutex_lock(void *);
@@ -109,10 +113,22 @@ void	 explore_mutex_unlock(void *);
 #define pthread_mutex_unlock(m)		(explore_mutex_unlock(m), 0)
 void	 explore_condition_wait(void *, void *mutex);
 void	 explore_condition_signal(void *);
-#define pthread_cond_init(c, a)		((void)(c), 0)
+int	 explore_condition_wait_timed(void *, void *mutex);
+#define pthread_condattr_init(a)	((void)(a), 0)
+#define pthread_condattr_setclock(a, c)	((void)(a), 0)
+#define pthread_condattr_destroy(a)	((void)(a), 0)
+#define pthread_cond_init(c, a)		((void)(c), (void)(a), 0)
 #define pthread_cond_destroy(c)		((void)(c), 0)
 #define pthread_cond_wait(c, m)		(explore_condition_wait((c), (m)), 0)
-#define pthread_cond_signal(c)		(explore_condition_signal(c), 0)
+#define pthread_cond_timedwait(c, m, t)	((void)(t), explore_condition_wait_timed((c), (m)))
+#define pthread_cond_signal(c)		(explore_condition_signal(c), 0)	/* wakes all: nobody may count on less */
+#define pthread_cond_broadcast(c)	(explore_condition_signal(c), 0)
+
+/* A tick later at each reading.  Who sleeps for some time: see explore_time(). */
+int	 explore_clock(struct timespec *);
+#define clock_gettime(clock, ts)	((void)(clock), explore_clock(ts))
+#define sched_yield()			(explore_yield(), 0)
+void	 explore_yield(void);
 
 /* What is done once is done once in every schedule; the ends of threads are not watched. */
 void	 explore_once(void *, void (*)(void));
