@@ -445,7 +445,6 @@ reap_worker_discarded(struct reap_worker *worker)
 		return 0;
 	for (context = REAP_XCHG_ACQUIRE(&worker->discarded, NULL)	/* pairs with push() */; context != NULL; context = next) {
 		next = context->next;
-		context->next = NULL;
 		if (reap_context_destroy(context, context->status) == 0)
 			n++;
 	}

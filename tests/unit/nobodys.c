@@ -6,15 +6,15 @@
 #include "context.h"
 
 #if REAP__ASAN
-/* The far end of its stack, which it never comes to. */
-static const void *deep;
+/* The far end of its stack, which it never comes to, and one past the near one. */
+static const void *deep, *top;
 
 static intptr_t
 shows_its_stack(void *arg)
 {
-	const void *sp, *hi;
+	const void *sp;
 
-	CHECK_EQ(reap_context_stack(reap_worker_current(reap_worker_self()), &deep, &sp, &hi), 0);
+	CHECK_EQ(reap_context_stack(reap_worker_current(reap_worker_self()), &deep, &sp, &top), 0);
 	CHECK(!__asan_address_is_poisoned(deep));
 	return (intptr_t)arg;
 }
@@ -64,12 +64,36 @@ live_and_be_nobodys(enum reap_policy policy, bool uncommon)
 		CHECK_EQ(reap_thread_stop(h.domain), 0);
 	host_close(&h);
 }
+
+static void
+end_and_be_nobodys(void)
+{
+	struct reap_context	*owned;
+	struct host		h;
+
+	host_open(&h, (struct reap_domain_options){ 0 });
+	for (int i = 0; i < 3; i++) {
+		CHECK_EQ(reap_spawn_owned(h.worker, shows_its_stack, NULL, &owned), 0);
+		CHECK_EQ(reap_resume(owned, 0, NULL), REAP_ENDED);
+		CHECK(__asan_address_is_poisoned(deep));
+		CHECK(__asan_address_is_poisoned((const char *)top - 1));
+		CHECK(__asan_address_is_poisoned(&owned->sp));
+		CHECK(__asan_address_is_poisoned(&owned->prev));
+	}
+	host_close(&h);
+}
 #else
 static void
 live_and_be_nobodys(enum reap_policy policy, bool uncommon)
 {
 	(void)policy;
 	(void)uncommon;
+	SKIP("there is no AddressSanitizer to be told");
+}
+
+static void
+end_and_be_nobodys(void)
+{
 	SKIP("there is no AddressSanitizer to be told");
 }
 #endif
@@ -98,4 +122,9 @@ TEST(nobodys, stack_freed_by_the_reaper_thread)
 {
 	live_and_be_nobodys(REAP_POLICY_THREAD, false);
 	live_and_be_nobodys(REAP_POLICY_THREAD, true);
+}
+
+TEST(nobodys, stack_and_descriptor_of_an_owned_one)
+{
+	end_and_be_nobodys();
 }

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * resume_end.c: owned contexts whose end is not their resumer's business alone: cancel, destroy, discard, orphans, listeners, other
- * threads.
+ * threads.  And what any end leaves behind.
  */
 #include "resume.h"
+#include "worker.h"
 
 static unsigned unwound;
 
@@ -336,5 +337,166 @@ TEST(resume, a_shared_one_runs_anywhere)
 	CHECK_EQ(pthread_join(thread, NULL), 0);
 	CHECK_EQ(f.resumed, REAP_SUSPENDED);
 	CHECK_EQ(f.discarded, 0);
+	host_close(&h);
+}
+
+static void *
+discard_elsewhere(void *arg)
+{
+	struct foreign *f = arg;
+
+	f->discarded = reap_context_discard(f->context, 0);
+	return NULL;
+}
+
+static intptr_t
+waits_for_one(void *arg)
+{
+	CHECK_EQ(reap_wait(host_spawn(host_gated, arg), 0, NULL), 0);
+	return 0;
+}
+
+TEST(resume, discard_by_others_of_one_that_waits_is_refused)
+{
+	struct host	h;
+	struct gate	gate = GATE_INIT;
+	struct foreign	f = { .host = &h };
+	pthread_t	thread;
+
+	host_open(&h, (struct reap_domain_options){ 0 });
+	f.context = host_create((struct reap_context_options){
+		.entry = waits_for_one, .arg = &gate, .flags = REAP_CONTEXT_PINNED });
+	host_run();
+	CHECK_EQ(pthread_create(&thread, NULL, discard_elsewhere, &f), 0);
+	CHECK_EQ(pthread_join(thread, NULL), 0);
+	CHECK_EQ(f.discarded, -EBUSY);
+	gate_open(&gate);
+	host_run();
+	CHECK_EQ(reap_wait(f.context, 0, NULL), 0);
+	host_close(&h);
+}
+
+/* ---- what any end leaves behind */
+
+/* By the fast path, whatever else the contexts of this test are. */
+static struct reap_context *
+spawned(struct host *h, reap_entry *entry, void *arg)
+{
+	struct reap_context *context;
+
+	CHECK_EQ(reap_spawn_owned(h->worker, entry, arg, &context), 0);
+	return context;
+}
+
+static intptr_t
+suspend_once(void *arg)
+{
+	CHECK_EQ(reap_suspend(NULL), 0);
+	return (intptr_t)arg;
+}
+
+TEST(resume, ends_are_counted_where_they_go)
+{
+	struct host	h;
+	uint64_t	base;
+
+	host_open(&h, (struct reap_domain_options){ 0 });
+	CHECK_EQ(reap_wait(host_spawn(waits_for_one, &(struct gate){ .lock = PTHREAD_MUTEX_INITIALIZER, .open = true }), 0, NULL), 0);
+	base = host_stats(&h).handed_base;
+	for (uint64_t i = 1; i <= 3; i++) {
+		uint64_t direct = host_stats(&h).handed_direct;
+
+		CHECK_EQ(reap_resume(spawned(&h, host_return, NULL), 0, NULL), REAP_ENDED);
+		CHECK_EQ(host_stats(&h).handed_base, base + i);
+		CHECK_EQ(host_stats(&h).handed_direct, direct);
+	}
+	host_close(&h);
+}
+
+#define MANY	(3 * REAP__DESCRIPTORS_KEPT)
+
+/* So many that have run at a time: so many stacks are needed. */
+static void
+live_together(struct host *h, unsigned n)
+{
+	static struct reap_context	*context[MANY];
+	const struct reap__stack_cache	*cache = &h->worker->cache;
+
+	for (unsigned i = 0; i < n; i++) {
+		context[i] = spawned(h, suspend_once, NULL);
+		CHECK_EQ(reap_resume(context[i], 0, NULL), REAP_SUSPENDED);
+	}
+	CHECK_EQ(host_stats(h).stacks_mapped - host_stats(h).stacks_cached, n);
+	for (unsigned i = 0; i < n; i++) {
+		CHECK_EQ(reap_resume(context[i], 0, NULL), REAP_ENDED);
+		CHECK(cache->count <= cache->batch);
+		CHECK(h->worker->ndescriptors <= REAP__DESCRIPTORS_KEPT);
+	}
+	CHECK_EQ(host_stats(h).stacks_mapped, host_stats(h).stacks_cached);
+}
+
+TEST(resume, stacks_and_descriptors_beyond_what_a_worker_keeps_are_handed_on)
+{
+	struct host h;
+
+	host_open(&h, (struct reap_domain_options){ .stack = { .cache = 8 } });
+	for (unsigned n = 1; n < MANY; n += 149)
+		live_together(&h, n);
+	host_close(&h);
+}
+
+TEST(resume, a_birth_from_memory_at_hand_sees_to_what_was_discarded)
+{
+	struct host		h;
+	struct reap_context	*context;
+
+	host_open_shared(&h, (struct reap_domain_options){ 0 });
+	live_together(&h, 4);
+	discarded_elsewhere(&h);
+	CHECK_EQ(off, 0);
+	context = spawned(&h, host_return, NULL);
+	CHECK_EQ(off, 1);
+	CHECK_EQ(reap_resume(context, 0, NULL), REAP_ENDED);
+	host_close(&h);
+}
+
+static void *
+trims(void *arg)
+{
+	(void)reap_trim(arg);
+	return NULL;
+}
+
+TEST(resume, a_birth_follows_a_trim_by_another_thread)
+{
+	struct host		h;
+	struct reap_context	*context;
+	pthread_t		thread;
+
+	host_open(&h, (struct reap_domain_options){ 0 });
+	live_together(&h, 8);
+	CHECK_EQ(pthread_create(&thread, NULL, trims, h.domain), 0);
+	CHECK_EQ(pthread_join(thread, NULL), 0);
+	CHECK_EQ(host_stats(&h).stacks_resident, 8);
+	context = spawned(&h, host_return, NULL);
+	CHECK_EQ(host_stats(&h).stacks_resident, 0);
+	CHECK_EQ(reap_resume(context, 0, NULL), REAP_ENDED);
+	host_close(&h);
+}
+
+TEST(resume, ends_bring_back_to_its_cap_what_landings_have_filled)
+{
+	enum { BURST = 900 };
+	struct host h;
+
+	host_open(&h, (struct reap_domain_options){ .policy = REAP_POLICY_SUCCESSOR, .stack = { .cache = 8, .depot = 16 } });
+	for (int i = 0; i < BURST; i++)
+		(void)host_spawn(host_return, NULL);
+	host_run();
+	for (int i = 0; i < BURST; i++)
+		CHECK_EQ(reap_resume(spawned(&h, host_return, NULL), 0, NULL), REAP_ENDED);
+	CHECK(host_stats(&h).stacks_resident <= 8 + 17);	/* as in policy.c */
+	for (int i = 0; i < BURST; i++)
+		CHECK_EQ(reap_wait_any(0, NULL), 0);
 	host_close(&h);
 }
