@@ -63,7 +63,7 @@ REAP_API int	reap_resume(struct reap_context *context, unsigned flags, struct re
 /*
  * reap_suspend -- back to who resumed the caller, until somebody resumes it again.
  *
- *   context    An owned context that was resumed.
+ *   context    An owned context that was resumed, on a worker that may run its resumer (aborts: "pinned").
  *   ownership  None.
  *   ordering   As reap_resume().
  *   cost       As reap_switch().
@@ -103,7 +103,7 @@ REAP_API intptr_t		reap_resumed_word(const struct reap_context *context);
  *   context    Any thread, host callbacks and off_cpu() excepted.  The context is suspended, queued nowhere, and stays so.
  *   ownership  Consumes an owned context; any other one goes to its collector, as reap_context_destroy() has it.
  *   ordering   All before the call happens before off_cpu().
- *   cost       As reap_context_destroy(); or one compare-and-swap, and the host's wake().
+ *   cost       As reap_context_destroy(); or a compare-and-swap, two additions, and the host's wake().
  *   returns    0: it is done; 1: it will be done; -EBUSY: as reap_context_destroy().
  */
 REAP_API int	reap_context_discard(struct reap_context *context, intptr_t status);

@@ -52,7 +52,7 @@ REAP_API int	reap_worker_start(struct reap_domain *domain, void *user, struct re
  *   ownership  The worker is gone; its cached stacks, descriptors and credits go to the domain, the zombies and live
  *              children of the base context to the adopter.
  *   ordering   All that ran on the worker happens before what the adopter and depot hand out.
- *   cost       System calls may be made to trim.
+ *   cost       System calls may be made to trim.  Who is about to wake the worker, see reap_context_discard(), is awaited.
  *   returns    0; -EBUSY: a context that only this worker may run is still live: pinned, or not shared; nothing changed.
  */
 REAP_API int	reap_worker_stop(struct reap_worker *worker);
