@@ -156,8 +156,10 @@ before_final_switch(struct reap_context *dying)
 		SAME_OF("the status in exit", x, result.status, model.life[x].status);
 	}
 	if (m.seen < model.nevents && model.event[m.seen].kind == EV_WINDOW) {
-		happens(EV_WINDOW, x, model.turn);
-		baton_give(model.turn);
+		int to = (int)model.event[m.seen].b;	/* who has the turn in the end may be another one, whose window closes */
+
+		happens(EV_WINDOW, x, to);
+		baton_give(to);
 	}
 }
 

@@ -12,8 +12,8 @@ born_simple(int x)
 {
 	const struct life *l = LIFE(x);
 
-	return !CONFIG->on_switch && !CONFIG->after_switch && !CONFIG->locks && !CONFIG->hooked && CONFIG->limit == 0 &&
-	    !CONFIG->usage && !CONFIG->ledger_time && !CONFIG->scrub && !CONFIG->ops && CONFIG->quarantine == 0 &&
+	return !CONFIG->on_switch && !CONFIG->after_switch && !(CONFIG->hosted && CONFIG->locks) && !CONFIG->hooked &&
+	    CONFIG->limit == 0 && !CONFIG->usage && !CONFIG->ledger_time && !CONFIG->scrub && !CONFIG->ops && CONFIG->quarantine == 0 &&
 	    CONFIG->policy != POLICY_ADOPTER && l->adopter == 0;
 }
 
