@@ -100,7 +100,7 @@ reap__simple_exit(struct reap_worker *worker, struct reap_context *context, intp
 	if (to == worker->base)
 		reap__count_own(&worker->count.based, 1);
 	reap_slot_put(&worker->slot, &context->done);	/* aborts if full [3] */
-	reap__jump_plainly(worker, to);
+	reap__jump_straight(worker, to);
 }
 
 /* It has left its CPU to its resumer, who knows it from the slot: landing, post and reap are one.  As reap__plain_collect(). */
@@ -232,14 +232,6 @@ await(struct reap_context *to, struct reap_context *resumer)
 	resumer->live->young.claimed = resumer;
 }
 
-/* Whether it is simple, and can be resumed here and now.  Where simple ones are born there are no hooks. */
-REAP__INLINE bool
-resumes_simply(const struct reap_worker *worker, const struct reap_context *to)
-{
-	return (reap__flags(to) & REAP__SIMPLE) != 0 && to->live->home == worker &&
-	    REAP_LOAD_RELAXED(&to->prev) == to && to->sp != NULL && worker->slot.reap__prev == 0;
-}
-
 static __attribute__((noinline)) int
 resume_cold(struct reap_context *to, unsigned flags, struct reap_passed *passed)
 {
@@ -296,11 +288,14 @@ reap_resume(struct reap_context *to, unsigned flags, struct reap_passed *passed)
 {
 	struct reap_worker *worker = reap__here;
 
+	/* Where simple ones are born there are no hooks. */
 	if (REAP_UNLIKELY(worker == NULL) || REAP_UNLIKELY(to == NULL) || REAP_UNLIKELY(flags != 0) ||
-	    REAP_UNLIKELY(!resumes_simply(worker, to)))
+	    REAP_UNLIKELY((reap__flags(to) & REAP__SIMPLE) == 0) || REAP_UNLIKELY(worker->slot.reap__prev != 0))
 		return resume_cold(to, flags, passed);
-	if (REAP_UNLIKELY(reap__fresh(to)))
-		return resume_fresh(worker, to, passed);
+	if ((uintptr_t)to->sp <= (uintptr_t)REAP__FRESH)	/* it runs, or has not run: then it has no home of its own */
+		return to->live == &worker->fresh_live ? resume_fresh(worker, to, passed) : resume_cold(to, flags, passed);
+	if (REAP_UNLIKELY(to->live->home != worker) || REAP_UNLIKELY(REAP_LOAD_RELAXED(&to->prev) != to))
+		return resume_cold(to, flags, passed);
 	await(to, worker->current);
 	to->live->word = passed != NULL ? passed->word : 0;
 	to->live->how = 0;
@@ -422,16 +417,15 @@ reap_context_discard(struct reap_context *context, intptr_t status)
 		return -EBUSY;
 	context->status = status;	/* it has none of its own before it exits */
 	wake = home->domain->host.wake;
-	if (wake == NULL) {
-		push(home, context);
-		return 1;
-	}
 	/* Relaxed: the push releases it.  The worker cannot stop as long as it has the context; from the push on, not before we have
 	 * taken this back: pairs with the acquire in reap_worker_stop(). */
-	(void)REAP_ADD_RELAXED(&home->discarders, 1);
+	if (wake != NULL)
+		(void)REAP_ADD_RELAXED(&home->discarders, 1);
 	push(home, context);
-	wake(home);
-	(void)REAP_ADD_ACQ_REL(&home->discarders, (uint32_t)-1);
+	if (wake != NULL) {
+		wake(home);
+		(void)REAP_ADD_ACQ_REL(&home->discarders, (uint32_t)-1);
+	}
 	return 1;
 }
 

@@ -170,6 +170,21 @@ reap__jump_plainly(struct reap_worker *worker, struct reap_context *to)
 	reap_md_jump(sp, worker);
 }
 
+/* For good, to one that is known to be stopped, on this worker, where there are no hooks; unless it runs after all. */
+REAP__INLINE _Noreturn void
+reap__jump_straight(struct reap_worker *worker, struct reap_context *to)
+{
+	struct reap_context	*from = worker->current;
+	void			*sp = to->sp;
+
+	if (REAP_UNLIKELY(sp == NULL))
+		reap__jump_cold(worker, to);	/* says so */
+	REAP_STORE_RELAXED(&to->sp, NULL);	/* no order: a peek is a snapshot */
+	worker->current = to;
+	reap__san_before_switch(REAP__SAN(from->live), REAP__SAN(to->live), true);
+	reap_md_jump(sp, worker);
+}
+
 /* Who runs next: the host's choice, or the base context if nothing is runnable. */
 REAP__INLINE struct reap_context *
 reap__successor(struct reap_worker *worker)
