@@ -172,6 +172,14 @@ reap__san_zeroed(const void *at, size_t size)
 }
 
 REAP__SAN_INLINE void
+reap__san_root(const void *lo, size_t size, bool on)
+{
+	(void)lo;
+	(void)size;
+	(void)on;
+}
+
+REAP__SAN_INLINE void
 reap__san_base_init(struct reap__san *self)
 {
 	schedule_stack(&self->lo, &self->size);
