@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * fault.c: the functions that stand in for those of the C library, the plan by which they fail, the ledger of what they gave.
+ * fault.c: the functions that stand in for those of the C library, and the plan by which they fail.
  *
  * A call that fails does nothing, as the standard has it for all of these; close() alone has closed when it says that it failed.
  */
@@ -14,6 +14,7 @@
 #endif
 
 #include "fault.h"
+#include "ledger.h"
 
 #if defined(SYS_futex)
 #define FUTEX_NUMBER	SYS_futex
@@ -25,7 +26,6 @@
 void	*__real_mmap(void *, size_t, int, int, int, long);
 void	*__wrap_mmap(void *, size_t, int, int, int, long);
 void	*__wrap_mmap64(void *, size_t, int, int, int, int64_t);
-int	 __real_munmap(void *, size_t);
 int	 __wrap_munmap(void *, size_t);
 int	 __real_mprotect(void *, size_t, int);
 int	 __wrap_mprotect(void *, size_t, int);
@@ -51,9 +51,7 @@ int	 __real_pthread_mutex_init(pthread_mutex_t *, const pthread_mutexattr_t *);
 int	 __wrap_pthread_mutex_init(pthread_mutex_t *, const pthread_mutexattr_t *);
 int	 __real_pthread_cond_init(pthread_cond_t *, const pthread_condattr_t *);
 int	 __wrap_pthread_cond_init(pthread_cond_t *, const pthread_condattr_t *);
-int	 __real_pthread_mutex_lock(pthread_mutex_t *);
 int	 __wrap_pthread_mutex_lock(pthread_mutex_t *);
-int	 __real_pthread_mutex_unlock(pthread_mutex_t *);
 int	 __wrap_pthread_mutex_unlock(pthread_mutex_t *);
 int	 __real_pthread_cond_wait(pthread_cond_t *, pthread_mutex_t *);
 int	 __wrap_pthread_cond_wait(pthread_cond_t *, pthread_mutex_t *);
@@ -84,10 +82,6 @@ static struct {
 
 static long calls[FAULT_KINDS];
 static _Thread_local int held;
-
-#define GET(x)		__atomic_load_n(&(x), __ATOMIC_RELAXED)
-#define SET(x, v)	__atomic_store_n(&(x), (v), __ATOMIC_RELAXED)
-#define ADD(x, n)	__atomic_add_fetch(&(x), (n), __ATOMIC_RELAXED)
 
 static const char *const names[FAULT_KINDS] = {
 	"mmap", "munmap", "mprotect", "madvise", "an allocation", "pthread_create", "an init", "futex", "membarrier",
@@ -175,6 +169,12 @@ fault_stubborn(void)
 	return GET(plan.length) != 1;
 }
 
+bool
+fault_passes(void)
+{
+	return GET(plan.kinds) == FAULT_ADVISE && (GET(plan.error) == EINTR || GET(plan.error) == EAGAIN);
+}
+
 void
 fault_relent(void)
 {
@@ -211,132 +211,6 @@ fault_held(void)
 	return held;
 }
 
-/* ---- the ledger */
-
-#define RANGES	8192
-
-static pthread_mutex_t ledger_lock = PTHREAD_MUTEX_INITIALIZER;
-static struct {
-	char	*lo, *hi;
-} range[RANGES];				/* under the lock, in no order */
-static size_t nranges, nbytes;			/* under the lock */
-static long blocks, files, threads;
-
-static void
-ledger_enter(void)
-{
-	CHECK_EQ(__real_pthread_mutex_lock(&ledger_lock), 0);
-}
-
-static void
-ledger_leave(void)
-{
-	CHECK_EQ(__real_pthread_mutex_unlock(&ledger_lock), 0);
-}
-
-static void
-mapped(char *base, size_t size)
-{
-	ledger_enter();
-	CHECK(nranges < RANGES);
-	range[nranges].lo = base;
-	range[nranges++].hi = base + size;
-	nbytes += size;
-	ledger_leave();
-}
-
-/* What is not ours may not be unmapped: it would be a stranger's. */
-static void
-unmapped(char *lo, size_t size)
-{
-	char *hi = lo + size;
-
-	ledger_enter();
-	for (size_t i = 0; i < nranges;) {
-		char *a = range[i].lo > lo ? range[i].lo : lo, *b = range[i].hi < hi ? range[i].hi : hi;
-
-		if (a >= b) {
-			i++;
-			continue;
-		}
-		size -= (size_t)(b - a);
-		nbytes -= (size_t)(b - a);
-		if (range[i].lo < a && b < range[i].hi) {
-			CHECK(nranges < RANGES);
-			range[nranges].lo = b;
-			range[nranges++].hi = range[i].hi;
-			range[i++].hi = a;
-		} else if (range[i].lo < a)
-			range[i++].hi = a;
-		else if (b < range[i].hi)
-			range[i++].lo = b;
-		else
-			range[i] = range[--nranges];
-	}
-	CHECK_EQ(size, 0);
-	ledger_leave();
-}
-
-struct ledger
-ledger_read(void)
-{
-	struct ledger now;
-
-	ledger_enter();
-	now = (struct ledger){ nbytes, nranges, GET(blocks), GET(files), GET(threads) };
-	ledger_leave();
-	return now;
-}
-
-void
-ledger_must_be_empty(void)
-{
-	struct ledger now = ledger_read();
-
-	CHECK_EQ(now.blocks, 0);
-	CHECK_EQ(now.bytes, 0);
-	CHECK_EQ(now.files, 0);
-	CHECK_EQ(now.threads, 0);
-	CHECK_EQ(fault_held(), 0);
-}
-
-size_t
-ledger_resident(void)
-{
-	const size_t	 page = (size_t)sysconf(_SC_PAGESIZE);
-	unsigned char	 in[64];
-	size_t		 n = 0;
-
-	ledger_enter();
-	for (size_t i = 0; i < nranges; i++)
-		for (char *p = range[i].lo; p < range[i].hi;) {
-			size_t	left = (size_t)(range[i].hi - p) / page, some = left < sizeof(in) ? left : sizeof(in);
-
-			CHECK_EQ(mincore(p, some * page, in), 0);
-			p += some * page;
-			while (some > 0)
-				n += in[--some] & 1;
-		}
-	ledger_leave();
-	return n;
-}
-
-size_t
-ledger_unmap_rest(void)
-{
-	size_t bytes;
-
-	ledger_enter();
-	bytes = nbytes;
-	while (nranges > 0) {
-		nranges--;
-		CHECK_EQ(__real_munmap(range[nranges].lo, (size_t)(range[nranges].hi - range[nranges].lo)), 0);
-	}
-	nbytes = 0;
-	ledger_leave();
-	return bytes;
-}
-
 /* ---- mappings */
 
 static void *
@@ -348,7 +222,7 @@ map(void *address, size_t size, int protection, int flags, int fd, long offset)
 		return MAP_FAILED;
 	base = __real_mmap(address, size, protection, flags, fd, offset);
 	if (base != MAP_FAILED && flags & MAP_PRIVATE)
-		mapped(base, size);
+		ledger_mapped(base, size);
 	return base;
 }
 
@@ -372,10 +246,10 @@ __wrap_munmap(void *base, size_t size)
 	if (fails_errno(FAULT_UNMAP, ENOMEM))
 		return -1;
 	/* First: another thread may get these addresses at once. */
-	unmapped(base, size);
+	ledger_unmapped(base, size);
 	error = __real_munmap(base, size);
 	if (error != 0)
-		mapped(base, size);
+		ledger_mapped(base, size);
 	return error;
 }
 
@@ -397,7 +271,7 @@ static void *
 allocated(void *p)
 {
 	if (p != NULL)
-		(void)ADD(blocks, 1);
+		(void)ADD(ledger_counts.blocks, 1);
 	return p;
 }
 
@@ -447,7 +321,7 @@ __wrap_free(void *p)
 {
 	(void)ADD(calls[__builtin_ctz(FAULT_FREE)], 1);
 	if (p != NULL)
-		(void)ADD(blocks, -1);
+		(void)ADD(ledger_counts.blocks, -1);
 	__real_free(p);
 }
 
@@ -461,7 +335,7 @@ __wrap_pthread_create(pthread_t *thread, const pthread_attr_t *attr, void *(*sta
 	if (fails(FAULT_THREAD, EAGAIN, &error))
 		return error;
 	if ((error = __real_pthread_create(thread, attr, start, arg)) == 0)
-		(void)ADD(threads, 1);
+		(void)ADD(ledger_counts.threads, 1);
 	return error;
 }
 
@@ -471,7 +345,7 @@ __wrap_pthread_join(pthread_t thread, void **value)
 	int error = __real_pthread_join(thread, value);
 
 	if (error == 0)
-		(void)ADD(threads, -1);
+		(void)ADD(ledger_counts.threads, -1);
 	return error;
 }
 
@@ -590,7 +464,7 @@ opened(const char *path, int flags, mode_t mode)
 	if (fails_errno(FAULT_FILE, EMFILE))
 		return -1;
 	if ((fd = __real_open(path, flags, mode)) >= 0)
-		(void)ADD(files, 1);
+		(void)ADD(ledger_counts.files, 1);
 	return fd;
 }
 
@@ -632,7 +506,7 @@ __wrap_pipe2(int *fds, int flags)
 	if (fails_errno(FAULT_FILE, EMFILE))
 		return -1;
 	if ((error = __real_pipe2(fds, flags)) == 0)
-		(void)ADD(files, 2);
+		(void)ADD(ledger_counts.files, 2);
 	return error;
 }
 
@@ -654,193 +528,6 @@ __wrap_close(int fd)
 	int error = __real_close(fd);
 
 	if (error == 0)
-		(void)ADD(files, -1);
+		(void)ADD(ledger_counts.files, -1);
 	return fails_errno(FAULT_FILE, EIO) ? -1 : error;
-}
-
-/* ---- what tests are made of */
-
-void
-fault_note(struct fault_before *before, struct reap_domain *domain)
-{
-	*before = (struct fault_before){
-		.stats = { .size = sizeof(struct reap_stats) },
-		.children = reap_children(),
-		.blocks = ledger_read().blocks,
-		.hits = fault_hits(),
-	};
-	if (domain != NULL)
-		CHECK_EQ(reap_domain_stats(domain, &before->stats), 0);
-}
-
-#define SAME(field)											\
-	if (now.stats.field != before->stats.field)							\
-		check_failed_eq(file, line, #field, "before", (intmax_t)now.stats.field, (intmax_t)before->stats.field)
-
-void
-fault_compare(const struct fault_before *before, struct reap_domain *domain, const char *file, int line, const char *what,
-    int error, int allowed)
-{
-	struct fault_before now;
-
-	if (error != allowed)
-		check_failed_eq(file, line, what, "allowed", error, allowed);
-	fault_note(&now, domain);
-	if (now.hits == before->hits)
-		check_failed(file, line, "a call failed although nothing had failed in it: that there was a fault");
-	if (GET(plan.kinds) == FAULT_ADVISE && (GET(plan.error) == EINTR || GET(plan.error) == EAGAIN))
-		check_failed(file, line, "a call failed which only had to ask again: that it did");
-	if (now.children != before->children)
-		check_failed_eq(file, line, "children", "before", (intmax_t)now.children, (intmax_t)before->children);
-	if (now.blocks > before->blocks)
-		check_failed_eq(file, line, "blocks", "before", now.blocks, before->blocks);
-	if (domain == NULL)
-		return;
-	SAME(created);
-	SAME(exited);
-	SAME(orphans);
-	SAME(detached);
-	SAME(limit_hits);
-	/* Handed out.  A reaper thread may have taken some back meanwhile. */
-	if (now.stats.stacks_mapped - now.stats.stacks_cached > before->stats.stacks_mapped - before->stats.stacks_cached)
-		check_failed(file, line, "no more stacks are in use than before: that");
-}
-
-long
-fault_sweep(void (*scenario)(const void *), const void *arg, unsigned kinds, int error)
-{
-	/* Of a signal, or a moment's shortage, there is an end: who asks again and again may rely on it. */
-	const long lengths[] = { 1, 2, error == EINTR || error == EAGAIN ? 5 : FAULT_EVER };
-	long	most, clean;
-
-	/* Nothing fails: how many calls are there?  Once more, warm: what is done once in a process has been done. */
-	for (int i = 0; i < 2; i++) {
-		fault_plan(kinds, FAULT_EVER, 1, 0);
-		scenario(arg);
-		most = clean = fault_seen();
-		fault_lift();
-		ledger_must_be_empty();
-	}
-	CHECK(clean > 0);
-	for (size_t i = 0; i < sizeof(lengths) / sizeof(lengths[0]); i++)
-		for (long first = 1;; first++) {
-			fault_plan(kinds, first, lengths[i], error);
-			scenario(arg);
-			if (fault_seen() > most)
-				most = fault_seen();
-			fault_lift();
-			ledger_must_be_empty();
-			/* Other threads may make a few calls more or less from run to run. */
-			if (fault_hits() == 0 && first > clean)
-				break;
-		}
-	return most;
-}
-
-/* ---- the host */
-
-struct reap_domain *host_domain;
-struct reap_worker *host_worker;
-static pthread_mutex_t queue_lock = PTHREAD_MUTEX_INITIALIZER;
-static struct reap_context *queue, **queue_end = &queue;	/* under the lock */
-
-static struct reap_context *
-queue_take(struct reap_worker *worker)
-{
-	struct reap_context *context;
-
-	(void)worker;
-	CHECK_EQ(__real_pthread_mutex_lock(&queue_lock), 0);
-	context = queue;
-	if (context != NULL && (queue = *reap_context_link(context)) == NULL)
-		queue_end = &queue;
-	CHECK_EQ(__real_pthread_mutex_unlock(&queue_lock), 0);
-	return context;
-}
-
-void
-host_queue(struct reap_context *context)
-{
-	CHECK_EQ(__real_pthread_mutex_lock(&queue_lock), 0);
-	*reap_context_link(context) = NULL;
-	*queue_end = context;
-	queue_end = reap_context_link(context);
-	CHECK_EQ(__real_pthread_mutex_unlock(&queue_lock), 0);
-}
-
-static void
-idle(struct reap_worker *worker)
-{
-	(void)worker;
-	(void)sched_yield();
-}
-
-static void
-wake(struct reap_worker *worker)
-{
-	(void)worker;		/* it does not sleep */
-}
-
-const struct reap_host host_calls = { .next = queue_take, .ready = host_queue, .idle = idle, .wake = wake };
-
-void
-host_open(struct reap_domain_options options)
-{
-	options.size = sizeof(options);
-	if (options.host == NULL)
-		options.host = &host_calls;
-	host_domain = NULL;
-	host_worker = NULL;
-	ATTEMPT_IN(NULL, reap_domain_create(&options, &host_domain), -ENOMEM);
-	ATTEMPT(reap_worker_start(host_domain, NULL, &host_worker), -ENOMEM);
-	CHECK(reap_worker_self() == host_worker);
-}
-
-static void
-unjoined(struct reap_context *context, void *arg)
-{
-	(void)context;
-	++*(unsigned *)arg;
-}
-
-void
-host_close(void)
-{
-	unsigned left = 0;
-
-	CHECK(queue == NULL);
-	CHECK_EQ(reap_worker_stop(host_worker), 0);
-	CHECK(reap_worker_self() == NULL);
-	fault_relent();
-	CHECK_EQ(reap_domain_destroy(host_domain, unjoined, &left), 0);
-	CHECK_EQ(left, 0);
-	host_domain = NULL;
-}
-
-void
-host_run(void)
-{
-	bool more;
-
-	do {
-		(void)reap_yield(host_worker);
-		CHECK_EQ(__real_pthread_mutex_lock(&queue_lock), 0);
-		more = queue != NULL;
-		CHECK_EQ(__real_pthread_mutex_unlock(&queue_lock), 0);
-	} while (more);
-}
-
-struct reap_stats
-host_stats(void)
-{
-	struct reap_stats stats = { .size = sizeof(stats) };
-
-	CHECK_EQ(reap_domain_stats(host_domain, &stats), 0);
-	return stats;
-}
-
-intptr_t
-host_return(void *arg)
-{
-	return (intptr_t)arg;
 }

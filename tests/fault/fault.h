@@ -61,6 +61,7 @@ void	fault_resume(void);
 void	fault_relent(void);
 bool	fault_stubborn(void);		/* is it a plan by which the second attempt may fail as the first did? */
 bool	fault_endless(void);		/* ... and all others? */
+bool	fault_passes(void);		/* is it advice that has only to be given again? */
 long	fault_hits(void);		/* calls that have failed since the plan was made */
 long	fault_seen(void);		/* calls of the plan's kinds since then, while it was not lifted */
 long	fault_calls(unsigned kinds);	/* calls of these kinds since the program began, failed or not */

@@ -1216,7 +1216,9 @@ void explore_wake(const void *worker)
 
 namespace {
 
-const explore_scenarios *const tables[] = { &explore_core, &explore_runtime };
+const explore_scenarios *const tables[] = {
+	&explore_words, &explore_family, &explore_names, &explore_private, &explore_adopter, &explore_runtime
+};
 const explore_scenario *scenario;
 
 template<unsigned threads>

@@ -32,7 +32,8 @@ struct explore_scenarios {
 	unsigned	 n;
 };
 
-extern const struct explore_scenarios explore_core, explore_runtime;
+extern const struct explore_scenarios explore_words, explore_family, explore_names, explore_private, explore_adopter,
+    explore_runtime;
 extern unsigned	explore_variant;
 
 /* The schedule is wrong: says why, and ends it. */
