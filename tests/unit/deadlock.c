@@ -170,6 +170,19 @@ TEST(deadlock, a_domain_without_host_cannot_wait_for_the_living)
 /* But what has ended, and is still on another worker's CPU, ends the wait soon: that is no deadlock, even without a host. */
 static struct reap_context *slow_child;
 static struct latch	 may_die = LATCH_INIT, dying = LATCH_INIT, asked = LATCH_INIT;
+static unsigned		 looks;			/* of who waits, in vain; by the macros of atomic.h */
+static bool		 dead;
+
+/* Who waits without a host looks, and lets other threads go first. */
+int	__real_sched_yield(void);
+int	__wrap_sched_yield(void);
+
+int
+__wrap_sched_yield(void)
+{
+	(void)REAP_ADD_RELAXED(&looks, 1);
+	return __real_sched_yield();
+}
 
 static void
 die_slowly(struct reap_context *context)
@@ -178,8 +191,9 @@ die_slowly(struct reap_context *context)
 		return;
 	latch_hit(&dying);
 	latch_await(&asked, 1);
-	for (int i = 0; i < 200; i++)
-		CHECK_EQ(sched_yield(), 0);
+	while (REAP_LOAD_RELAXED(&looks) < 3)
+		CHECK_EQ(__real_sched_yield(), 0);
+	dead = true;
 }
 
 static void *
@@ -202,9 +216,11 @@ wait_for_slow_child(void *arg)
 	CHECK_EQ(reap_spawn(reap_worker_self(), host_return, (void *)3, &slow_child), 0);
 	latch_hit(&may_die);
 	latch_await(&dying, 1);
+	REAP_STORE_RELAXED(&looks, 0);
 	latch_hit(&asked);
 	CHECK_EQ(arg != NULL ? reap_wait_any(0, &r) : reap_wait(slow_child, 0, &r), 0);
 	CHECK_EQ(r.status, 3);
+	CHECK(dead);
 	CHECK_EQ(reap_wait_any(0, &r), -ECHILD);
 	return 0;
 }
@@ -213,19 +229,28 @@ TEST(deadlock, the_dying_end_a_wait_without_host)
 {
 	const struct reap_domain_options options = { .size = sizeof(options), .before_final_switch = die_slowly };
 
-	for (int any = 0; any < 2; any++) {
+	for (int mode = 0; mode < 4; mode++) {
+		const bool		any = mode % 2 != 0, base = mode > 1;
 		struct reap_domain	*domain;
 		struct reap_worker	*worker;
 		struct reap_context	*parent;
+		struct reap_stats	stats = { .size = sizeof(stats) };
 		pthread_t		thread;
 
 		may_die.count = dying.count = asked.count = 0;
+		dead = false;
 		CHECK_EQ(reap_domain_create(&options, &domain), 0);
 		CHECK_EQ(reap_worker_start(domain, NULL, &worker), 0);
 		CHECK_EQ(pthread_create(&thread, NULL, run_slow_child, domain), 0);
-		CHECK_EQ(reap_spawn(worker, wait_for_slow_child, any ? &any : NULL, &parent), 0);
-		worker = reap_switch(worker, parent);
-		CHECK_EQ(reap_wait(parent, 0, NULL), 0);
+		if (base)
+			(void)wait_for_slow_child(any ? domain : NULL);
+		else {
+			CHECK_EQ(reap_spawn(worker, wait_for_slow_child, any ? domain : NULL, &parent), 0);
+			worker = reap_switch(worker, parent);
+			CHECK_EQ(reap_wait(parent, 0, NULL), 0);
+		}
+		CHECK_EQ(reap_domain_stats(domain, &stats), 0);
+		CHECK_EQ(stats.barrier_waits, 1);
 		CHECK_EQ(pthread_join(thread, NULL), 0);
 		CHECK_EQ(reap_worker_stop(worker), 0);
 		CHECK_EQ(reap_domain_destroy(domain, NULL, NULL), 0);

@@ -526,3 +526,115 @@ TEST(descriptors, children_of_an_adopter_let_it_go)
 	CHECK_EQ(reap_adopter_destroy(init), 0);
 	host_close(&h);
 }
+
+/*
+ * How they age, by an injected clock; without lives: out of the pool and back.
+ */
+static struct reap_context	*taken[4 * 16384];
+static uint64_t			 now = 1;
+
+static uint64_t
+the_clock(void *arg)
+{
+	(void)arg;
+	return now;
+}
+
+static void
+open_aging(struct host *h)
+{
+	host_open(h, (struct reap_domain_options){ .clock = the_clock, .stack = { .decay_ns = 1000 } });
+	reap__descriptor_donate(h->worker);
+}
+
+static void
+take(struct host *h, uint32_t n)
+{
+	CHECK(n <= sizeof(taken) / sizeof(taken[0]));
+	for (uint32_t i = 0; i < n; i++)
+		CHECK((taken[i] = reap__descriptor_get_cold(h->domain, NULL)) != NULL);
+}
+
+static void
+put(struct host *h, uint32_t from, uint32_t to)
+{
+	for (uint32_t i = from; i < to; i++)
+		reap__descriptor_put_cold(h->domain, taken[i]);
+}
+
+TEST(descriptors, go_back_when_they_have_been_idle_for_a_period)
+{
+	struct host	h;
+	uint64_t	all;
+	uint32_t	slab;
+
+	open_aging(&h);
+	slab = h.domain->slabs->capacity;
+	take(&h, 3 * slab);
+	put(&h, slab, 3 * slab);
+	all = carved(h.domain);
+	now = 5000;
+	CHECK_EQ(reap__descriptor_trim_aged(h.domain, h.worker), 6000);		/* until now they were needed */
+	now = 5999;
+	CHECK_EQ(reap__descriptor_trim_aged(h.domain, h.worker), 6000);
+	CHECK_EQ(carved(h.domain), all);
+	now = 6000;
+	(void)reap__descriptor_trim_aged(h.domain, h.worker);
+	CHECK(carved(h.domain) < all);
+	put(&h, 0, slab);
+	host_close(&h);
+}
+
+TEST(descriptors, stay_if_they_were_needed_in_the_period)
+{
+	struct host	h;
+	uint64_t	all;
+	uint32_t	slab;
+
+	open_aging(&h);
+	slab = h.domain->slabs->capacity;
+	take(&h, 3 * slab);
+	put(&h, slab, 3 * slab);
+	all = carved(h.domain);
+	now = 5000;
+	CHECK_EQ(reap__descriptor_trim_aged(h.domain, h.worker), 6000);
+	take(&h, 2 * slab);
+	put(&h, 0, 2 * slab);
+	now = 6000;
+	CHECK_EQ(reap__descriptor_trim_aged(h.domain, h.worker), 7000);
+	CHECK_EQ(carved(h.domain), all);
+	host_close(&h);
+}
+
+/* Fewer than fill a slab: they are not worth a look at each. */
+TEST(descriptors, stay_if_they_are_few)
+{
+	struct host	h;
+	uint64_t	all;
+	uint32_t	slab;
+
+	open_aging(&h);
+	slab = h.domain->slabs->capacity;
+	take(&h, slab + 1000);			/* of these, some have a slab of their own */
+	put(&h, slab - 100, slab + 1000);
+	all = carved(h.domain);
+	for (now = 5000; now < 9000; now += 1000)
+		CHECK_EQ(reap__descriptor_trim_aged(h.domain, h.worker), UINT64_MAX);
+	CHECK_EQ(carved(h.domain), all);
+	put(&h, 0, slab - 100);
+	host_close(&h);
+}
+
+TEST(descriptors, are_not_due_after_the_end_of_time)
+{
+	struct host	h;
+	uint32_t	slab;
+
+	open_aging(&h);
+	slab = h.domain->slabs->capacity;
+	take(&h, 2 * slab);
+	put(&h, 0, 2 * slab);
+	now = UINT64_MAX - 500;
+	CHECK_EQ(reap__descriptor_trim_aged(h.domain, h.worker), UINT64_MAX);
+	host_close(&h);
+}

@@ -2,6 +2,8 @@
 /*
  * notify.c: when the parent is told: early, at the exit, or late, after the post.
  */
+#include "context.h"
+
 #include "host.h"
 
 /* Alone: the order of the parent's wakeup and the landing, as hooks see it. */
@@ -212,6 +214,79 @@ TEST(notify, an_early_parent_meets_the_barrier)
 TEST(notify, an_early_parent_in_wait_any_meets_the_barrier)
 {
 	meet_the_barrier(false);
+}
+
+/* A base context that is told early arms its waiter anew, and sleeps: it does not turn round and round until the post. */
+static unsigned	 rounds;	/* of the base context, by the macros of atomic.h */
+
+static struct reap_context *
+next_elsewhere(struct reap_worker *worker)
+{
+	const struct host *h = reap_domain_user(reap_context_domain(parent));
+
+	if (worker != h->worker)
+		return host_next(worker);
+	(void)REAP_ADD_RELAXED(&rounds, 1);
+	return NULL;
+}
+
+/* The next time that it looks for somebody to run, woken for nothing. */
+static void
+await_round(struct host *h)
+{
+	const unsigned before = REAP_LOAD_RELAXED(&rounds);
+
+	host_wake(h->worker);
+	while (REAP_LOAD_RELAXED(&rounds) == before)
+		CHECK_EQ(sched_yield(), 0);
+}
+
+static uintptr_t
+waiter_of(const struct reap_context *context)
+{
+	return REAP_LOAD_RELAXED(&context->done.reap__word);
+}
+
+static void
+hold_until_armed(struct reap_context *dying)
+{
+	const unsigned before = REAP_LOAD_RELAXED(&rounds);
+
+	if (reap_context_parent(dying) != parent)
+		return;
+	while (waiter_of(dying) == REAP__PENDING && REAP_LOAD_RELAXED(&rounds) - before < 3)
+		CHECK_EQ(sched_yield(), 0);
+	CHECK(waiter_of(dying) != REAP__PENDING);
+	/* And once: it remembers nothing of having been told. */
+	for (int i = 0; i < 2; i++)
+		await_round(reap_domain_user(reap_context_domain(dying)));
+}
+
+static intptr_t
+awaited(void *arg)
+{
+	while (waiter_of(reap_worker_current(reap_worker_self())) == REAP__PENDING)
+		CHECK_EQ(sched_yield(), 0);
+	return (intptr_t)arg;
+}
+
+TEST(notify, an_early_base_context_sleeps_again)
+{
+	struct reap_host	callbacks = host_shared;
+	struct host		h;
+	struct host_thread	t;
+	struct reap_result	r;
+
+	alarm(60);
+	callbacks.next = next_elsewhere;
+	host_open_shared(&h, (struct reap_domain_options){ .host = &callbacks, .notify = REAP_NOTIFY_EARLY,
+	    .before_final_switch = hold_until_armed, .stack = { .quarantine = 8 } });
+	parent = reap_worker_base(h.worker);
+	host_thread_start(&t, &h);
+	CHECK_EQ(reap_wait(host_spawn(awaited, (void *)7), 0, &r), 0);
+	CHECK_EQ(r.status, 7);
+	host_thread_stop(&t);
+	host_close(&h);
 }
 
 /* An OS thread that joins is told early too, and must go back to sleep. */

@@ -2,6 +2,7 @@
 /*
  * wait.c: a parent and its children: wait, wait_any, no-hang, peek.
  */
+#include "barrier.h"
 #include "host.h"
 
 TEST(wait, returns_the_status_and_frees)
@@ -552,5 +553,18 @@ TEST(wait, any_passes_over_who_is_still_on_the_cpu)
 	CHECK_EQ(reap_wait_any(0, &r), 0);
 	CHECK(r.handle.where == (uintptr_t)slow);
 	CHECK_EQ(pthread_join(thread, NULL), 0);
+	host_close(&h);
+}
+
+TEST(wait, a_base_context_does_not_sleep_over_a_post)
+{
+	struct reap_completion	done;
+	struct reap__sleep	sleep = { .done = &done };
+	struct host		h;
+
+	host_open(&h, (struct reap_domain_options){ 0 });
+	reap_completion_init(&done);
+	reap_completion_post(&done);		/* between the caller's look and this */
+	CHECK_EQ(reap__await_cold(h.worker, &sleep), 0);
 	host_close(&h);
 }

@@ -273,27 +273,46 @@ unparks_and_goes(void)
 
 /* -- one of two workers unparks who parked on the other, and who gives up after some time, or not */
 
+static int
+park_for_a_while(struct reap_parking *where)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return reap_park_until(where, (uint64_t)now.tv_nsec + LIMIT * EXPLORE_TICK);
+}
+
+static intptr_t
+gives_up(void *arg)
+{
+	EXPLORE_CHECK(park_for_a_while(&other) == -ETIMEDOUT);
+	(void)arg;
+	return 9;
+}
+
 static intptr_t
 meets_child(void *arg)
 {
-	struct reap_context *child;
+	struct reap_context *child, *sleeper = NULL;
 	struct reap_result result;
-	struct timespec now;
 	int before = 1, error;
 
 	EXPLORE_CHECK(reap_go(unparks_first, NULL, &child) == 0);
 	(void)reap_context_handle(child);
-	shared();
-	if (explore_variant == 0)
-		error = reap_park_at(&parking);
-	else {
-		clock_gettime(CLOCK_MONOTONIC, &now);
-		error = reap_park_until(&parking, (uint64_t)now.tv_nsec + LIMIT * EXPLORE_TICK);
+	if (explore_variant == 2) {
+		EXPLORE_CHECK(reap_go(gives_up, NULL, &sleeper) == 0);
+		(void)reap_context_handle(sleeper);
 	}
+	shared();
+	error = explore_variant == 0 ? reap_park_at(&parking) : park_for_a_while(&parking);
 	touch_stack();
 	EXPLORE_CHECK(before == 1);
 	EXPLORE_CHECK(error == 0 ? *told == 1 : explore_variant != 0 && error == -ETIMEDOUT);
 	EXPLORE_CHECK(reap_wait(child, 0, &result) == 0 && result.status == 9);
+	if (sleeper != NULL) {
+		explore_time();
+		EXPLORE_CHECK(reap_wait(sleeper, 0, &result) == 0 && result.status == 9);
+	}
 	(void)arg;
 	return 7;
 }
@@ -352,7 +371,7 @@ static const struct explore_scenario scenarios[] = {
 	{ "runtime: end", 2, 1, 0, 1, setup, { runs_ending, explore_started }, finish },
 	{ "runtime: pause", 2, 1, 0, 1, setup, { runs_pausing, explore_started }, finish },
 	{ "runtime: last searcher", 3, 1, 0, 0, setup, { runs_long, explore_started, unparks_and_goes }, finish },
-	{ "runtime: unpark elsewhere", 2, 2, 0, 1, setup, { runs_meeting, explore_started }, finish },
+	{ "runtime: unpark elsewhere", 2, 3, 0, 1, setup, { runs_meeting, explore_started }, finish },
 	{ "runtime: poller", 3, 2, 0, 0, poller_setup, { runs_polling, explore_started, unparks_before_event }, finish },
 };
 const struct explore_scenarios explore_runtime = { scenarios, sizeof(scenarios) / sizeof(scenarios[0]) };
