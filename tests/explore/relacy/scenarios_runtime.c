@@ -369,9 +369,9 @@ static const struct explore_scenario scenarios[] = {
 	{ "runtime: unpark", 2, 2, 1, 2, setup, { runs_parking, unparks }, finish },
 	{ "runtime: go", 2, 1, 1, 2, setup, { runs_parking, goes }, finish },
 	{ "runtime: end", 2, 1, 0, 1, setup, { runs_ending, explore_started }, finish },
-	{ "runtime: pause", 2, 1, 0, 1, setup, { runs_pausing, explore_started }, finish },
+	{ "runtime: pause", 2, 1, 0, 0, setup, { runs_pausing, explore_started }, finish },
 	{ "runtime: last searcher", 3, 1, 0, 0, setup, { runs_long, explore_started, unparks_and_goes }, finish },
-	{ "runtime: unpark elsewhere", 2, 3, 0, 1, setup, { runs_meeting, explore_started }, finish },
+	{ "runtime: unpark elsewhere", 2, 3, 0, 0, setup, { runs_meeting, explore_started }, finish },
 	{ "runtime: poller", 3, 2, 0, 0, poller_setup, { runs_polling, explore_started, unparks_before_event }, finish },
 };
 const struct explore_scenarios explore_runtime = { scenarios, sizeof(scenarios) / sizeof(scenarios[0]) };
