@@ -111,7 +111,7 @@ runs(unsigned workers, reap_entry *entry)
 	EXPLORE_CHECK(reap_run(&options, entry, NULL, &status) == 0 && status == 7);
 }
 
-/* -- a thread unparks the only context, which is private to its worker (A1) or, once it has been named, anybody's (B1) */
+/* -- a thread unparks the only context, which is private to its worker (A1) or, once it is shared, anybody's (B1) */
 
 static intptr_t
 parks(void *arg)
