@@ -64,7 +64,6 @@ reap__bind(struct reap_context *context)
 
 	reap__set_flags(context, REAP__NEW);
 	live->entry = context->fresh.entry;
-	live->arg = context->fresh.arg;
 	REAP_STORE_RELAXED(&context->inbox.head, 0);
 	context->inbox.corpses = NULL;
 	sp = reap_md_make_with(live, reap__entry, &context->control);

@@ -103,6 +103,7 @@ reap__settle(struct reap_worker *worker, struct reap_context *context)
 	}
 	reap__san_plain_create(REAP__SAN(live), stack->lo, (size_t)(stack->top - stack->lo));
 	REAP_STORE_RELAXED(&stack->owner, context);	/* no order: a lookup is a snapshot */
+	live->arg = context->fresh.arg;		/* a collector finds it, until the entry has it */
 	context->live = live;
 	context->stack = stack;
 	return live;
@@ -196,6 +197,7 @@ reap__hand_over(struct reap_worker *worker, struct reap_context *context, struct
 
 	context->live = NULL;
 	context->stack = NULL;
+	live->arg = to->fresh.arg;		/* as reap__settle() */
 	to->live = live;
 	to->stack = stack;
 	REAP_STORE_RELAXED(&stack->owner, to);	/* no order: a lookup is a snapshot */

@@ -15,7 +15,6 @@
 #include <reap/atomic.h>
 #include <reap/resume.h>
 
-#include "os/os.h"
 #include "plain.h"
 
 /* The flags of a context born simple in the domain; 0: nobody is. */
@@ -57,7 +56,8 @@ reap_spawn_owned(struct reap_worker *worker, reap_entry *entry, void *arg, struc
 	context = worker->descriptors;
 	created = worker->count.created;
 	if (REAP_UNLIKELY(worker->simple == 0 || context == NULL || worker->cache.count == 0 ||
-	    created == worker->block || worker->current->adopter != NULL || worker->discarded != NULL ||
+	    created == worker->block || worker->current->adopter != NULL ||
+	    REAP_LOAD_RELAXED(&worker->discarded) != NULL ||	/* relaxed: who takes them looks again */
 	    worker->cache.epoch != REAP_LOAD_RELAXED(&worker->cache.depot->epoch)))	/* relaxed: as in reap__stack_get() */
 		return spawn_cold(worker, entry, arg, out);
 	reap__beget(worker, context, entry, arg, worker->simple);
@@ -140,7 +140,8 @@ serve(struct reap_worker *worker)
 
 	if (!worker->domain->hosted)
 		reap_misuse("no-host", "a context that was resumed leaves without its resumer, and its domain has no host");
-	while (worker->base->live->young.claimed != NULL) {
+	worker->base->live->came = NULL;	/* `claimed' would do, if idle() did not wait for others */
+	while (worker->base->live->came == NULL) {
 		struct reap_context *to = host->next(worker);
 
 		if (to != NULL)
@@ -148,7 +149,7 @@ serve(struct reap_worker *worker)
 		else if (host->idle != NULL)
 			host->idle(worker);
 		else
-			reap__os_yield();	/* only another thread can ready it */
+			reap_misuse("no-idle", "a context that was resumed sleeps, nothing is runnable, and its host cannot wait");
 	}
 }
 
@@ -159,8 +160,11 @@ resumed_cold(struct reap_worker *worker, struct reap_passed *passed)
 	struct reap_context *self = worker->current, *from;
 
 	reap__landed(worker);
-	if (self->live->young.claimed != NULL)
+	if (self->live->young.claimed != NULL) {
+		if (self != worker->base)
+			reap_misuse("switch-to-resumer", "a switch to a context that waits in reap_resume()");
 		serve(worker);
+	}
 	from = self->live->came;
 	if (passed != NULL)
 		*passed = (struct reap_passed){ reap__flags(from) & REAP__EXITED ? from->status : from->live->word, from };
@@ -358,6 +362,8 @@ reap_transfer(struct reap_context *to, intptr_t *word)
 	reap__slot_must_be_empty(worker);
 	if (reap__fresh(to))
 		(void)reap__bind(to);
+	if ((reap__flags(self) & REAP__SIMPLE) == 0)
+		reap__not_plain(to);	/* its resumer need not be on this worker: who goes back there has to look */
 	set_resumer(self, self);
 	set_resumer(to, resumer);
 	to->live->word = word != NULL ? *word : 0;

@@ -11,7 +11,8 @@
  *	reap__san_context_create  once the stack is the context's; its state may lie on that stack
  *	reap__san_before_switch	last before reap_md_swap() or reap_md_jump(), in the very function that calls it
  *	reap__san_landed	first after reap_md_swap(), and first in the entry function
- *	reap__san_root		what the library keeps for the embedder, an argument say, is no leak
+ *	reap__san_root		what the library keeps for the embedder, an argument say, is no leak; nor is what a free descriptor
+ *				still names
  *	reap__san_nobodys, reap__san_taken  the library's own memory goes onto a free list, and comes from there
  *	reap__san_context_destroy  off the CPU and never to run again: before the stack goes to anybody else, be it a cache,
  *				the system or the embedder.  What is on it, the state included, is void from then on

@@ -11,7 +11,8 @@
  * reaps it and returns its status; while it is suspended, reap_context_destroy() drops it, and that reaps it too.  The resumer
  * sleeps meanwhile and is the successor of whoever suspends or ends: no scheduler is asked, none is needed.  What is resumed may
  * resume others, and may sleep in a wait or park in a domain with a host: its resumer goes on when it comes back.  A
- * base context that has resumed it runs others meanwhile, and is in idle() when there are none, as in a wait.
+ * base context that has resumed it runs others meanwhile, and is in idle() when there are none, as in a wait (without idle() aborts:
+ * "no-idle").  Nobody may switch to who waits in a resume (aborts: "switch-to-resumer", "pinned").
  *
  * It runs on the worker that made it, also in a domain whose host does not promise `shares', until reap_context_share().  A host
  * never gets it to see, unless it parks, and must not reap_switch() to it.
@@ -53,7 +54,7 @@ REAP_API int	reap_spawn_owned(struct reap_worker *worker, reap_entry *entry, voi
  *   context    A running context, base contexts included.  Never from a host callback, off_cpu() or a signal handler.
  *   ownership  REAP_ENDED consumes the context that came back.
  *   ordering   What runs on one worker is in order; who migrates is ordered by the host's queue.
- *   cost       As reap_switch(); the end costs the reap besides.
+ *   cost       As reap_switch(); the end costs the reap besides; a base context may sleep, in idle().
  *   returns    REAP_SUSPENDED or REAP_ENDED, *passed filled (NULL: word 0, result not wanted); -EINVAL: not an owned context, or
  *              flags; -EBUSY: it runs, or has resumed another one, or sleeps in a wait; -EPERM: not a worker, or another worker
  *              must run it.  On error nothing has changed.
@@ -63,7 +64,8 @@ REAP_API int	reap_resume(struct reap_context *context, unsigned flags, struct re
 /*
  * reap_suspend -- back to who resumed the caller, until somebody resumes it again.
  *
- *   context    An owned context that was resumed, on a worker that may run its resumer (aborts: "pinned").
+ *   context    An owned context that was resumed, on a worker that may run its resumer (aborts: "pinned", or
+ *              "switch-to-running").
  *   ownership  None.
  *   ordering   As reap_resume().
  *   cost       As reap_switch().

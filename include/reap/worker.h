@@ -48,7 +48,8 @@ REAP_API int	reap_worker_start(struct reap_domain *domain, void *user, struct re
 /*
  * reap_worker_stop -- the OS thread stops being a worker.
  *
- *   context    The worker's base context, after a landing.  From any other context it aborts ("stop-from-base").
+ *   context    The worker's base context, after a landing.  From any other context it aborts ("stop-from-base").  Not with a
+ *              lock held that the host's wake() takes.
  *   ownership  The worker is gone; its cached stacks, descriptors and credits go to the domain, the zombies and live
  *              children of the base context to the adopter.
  *   ordering   All that ran on the worker happens before what the adopter and depot hand out.

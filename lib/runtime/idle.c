@@ -315,8 +315,8 @@ poll_until(struct worker *w, uint64_t until)
 		now = monotonic();
 		ask_poller(w, until == UINT64_MAX ? until : until > now ? until - now : 0);
 	}
-	/* Before our next change of hungry, which releases it: see D.  Release: who sleeps in the poller next finds all that this
-	 * one has written there: one worker at a time. */
+	/* Release: pairs with the acquire above, so that who sleeps in the poller next finds all that this one has written there.
+	 * And before our next change of hungry: see D. */
 	REAP_STORE_RELEASE(&rt->polled, 0);
 	return true;
 }
