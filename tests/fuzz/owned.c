@@ -111,6 +111,8 @@ owned_transfer(const struct plan *plan, enum flow *flow)
 	if ((error = check(plan)) != 0)
 		return error;
 	pass(plan, plan->x, self->claimer, false);
+	if (!self->simple)
+		LIFE(plan->x)->simple = false;	/* its resumer may be at home elsewhere */
 	self->claimer = NOBODY;
 	switch_to(plan->thread, SLEEP_SUSPENDED, plan->x);
 	*flow = GO;
