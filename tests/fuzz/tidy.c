@@ -116,6 +116,12 @@ is_collectable(int x)
 	return LIFE(x)->fate == FATE_ZOMBIE && LIFE(x)->posted && LIFE(x)->parent == NOBODY;
 }
 
+static bool
+is_resumed_and_runnable(int x)
+{
+	return is_live(x) && is_resumed(x) && (LIFE(x)->queued || is_plain(x));
+}
+
 static void
 tidy_thread(void)
 {
@@ -126,6 +132,11 @@ tidy_thread(void)
 		}
 	if (tidy_sleepers())
 		return;
+	/* A resumer is destroyed by nobody, nor is whom it has resumed: that one has to run, on somebody's worker. */
+	if (pick(is_resumed_and_runnable, 0) != NOBODY) {
+		plan->op = OP_START;
+		return;
+	}
 	if (!model.config.leave_zombies) {
 		if (target(is_collectable, 0)) {
 			plan->op = OP_JOIN;
