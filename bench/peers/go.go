@@ -73,10 +73,22 @@ func must(well bool, what string) {
 	}
 }
 
+// Eight a turn, so that it is not the loop's jump that takes the time; of two numbers in turn, as adding one twice is one addition.
+//
 //go:noinline
-func add(n int, step uint64) (x uint64) {
-	for i := 0; i < n; i++ {
-		x += step
+func add(n int, one, other uint64) (x uint64) {
+	for ; n >= 8; n -= 8 {
+		x += one
+		x += other
+		x += one
+		x += other
+		x += one
+		x += other
+		x += one
+		x += other
+	}
+	for ; n > 0; n-- {
+		x += one
 	}
 	return x
 }
@@ -87,7 +99,7 @@ func addition() float64 {
 	best := 0.0
 	for i := 0; i < 3; i++ {
 		t := cpu()
-		sink = add(1000000, 1)
+		sink = add(1000000, 1, 2)
 		t = (cpu() - t) / 1e6
 		if i == 0 || t < best {
 			best = t
@@ -214,7 +226,7 @@ func two(burn bool) {
 	for j := 0; j < batch; j++ {
 		go func(j int) {
 			if burn {
-				add(adds, 1)
+				add(adds, 1, 2)
 			}
 			if j%sample == 0 {
 				tell()
