@@ -242,6 +242,7 @@ reap__live_of(const struct reap__stack *stack)
 
 /* The descriptors of a domain lie in slabs of this size and alignment, behind a header. */
 #define REAP__SLAB_SIZE		((size_t)1 << 20)
+#define REAP__SLAB_BLOCKS	128u		/* at the most */
 
 struct reap__descriptors {			/* the header */
 	struct reap_domain	*domain;	/* constant */
@@ -250,8 +251,11 @@ struct reap__descriptors {			/* the header */
 	size_t			 mapped;	/* ... and its size; constant */
 	uint32_t		 stride;	/* bytes from one descriptor to the next; constant */
 	uint32_t		 capacity;	/* constant */
-	uint32_t		 carved;	/* how many have ever been given out; under the domain's lock, read by walkers */
-	uint32_t		 free;		/* scratch of trim */
+	uint32_t		 block;		/* descriptors, the header's place included, that fill whole pages together; constant */
+	uint32_t		 carved;	/* the first so many may be in use; under the domain's lock, read by walkers */
+	/* The rest is under the lock. */
+	uint64_t		 gone[REAP__SLAB_BLOCKS / 64];	/* blocks among these whose pages were given back: on no list */
+	uint16_t		 idle[REAP__SLAB_BLOCKS];	/* scratch of trim */
 };
 
 /* Which domain does a descriptor belong to?  The slab knows: it spares every zombie a pointer. */

@@ -4,7 +4,7 @@
  *
  * Descriptors lie in slabs that are never unmapped while their domain lives: a stale handle may be looked up at any time,
  * and finds a word that is no claim of its generation [12].  Free ones wait on their worker's list, then on the domain's.
- * Slabs without a live descriptor give their pages back on trim and then read as zero, which no generation matches.
+ * Pages without a live descriptor are given back on trim, by the block, and then read as zero, which no generation matches.
  */
 #include <reap/atomic.h>
 
@@ -59,12 +59,70 @@ slab_new(struct reap_domain *domain)
 	slab->domain = domain;
 	slab->stride = (uint32_t)stride;
 	slab->capacity = (uint32_t)((REAP__SLAB_SIZE - header_size(stride)) / stride);
+	slab->block = BATCH;
+	while (slab->block * stride % reap__os_page() != 0 || slab->block * stride * REAP__SLAB_BLOCKS < REAP__SLAB_SIZE)
+		slab->block *= 2;
 	slab->next = domain->slabs;
 	reap__san_root(slab, REAP__SLAB_SIZE, true);
 	/* pairs with the acquire load in reap_domain_for_each(): a walker must not see the slab before its header. */
 	REAP_STORE_RELEASE(&domain->slabs, slab);
 	domain->carving = slab;
 	return slab;
+}
+
+/* Blocks are counted in places for a descriptor; the header has the first ones of block 0. */
+static uint32_t
+block_of(const struct reap__descriptors *slab, const struct reap_context *context)
+{
+	return (uint32_t)(((uintptr_t)context - (uintptr_t)slab) / slab->stride / slab->block);
+}
+
+/* How many of the block's have been carved, and the first of them. */
+static uint32_t
+carved_in(const struct reap__descriptors *slab, uint32_t block, uint32_t *first)
+{
+	const uint32_t head = (uint32_t)(header_size(slab->stride) / slab->stride);
+	uint32_t from = block * slab->block, to = from + slab->block;
+
+	from = from < head ? head : from;
+	to = to > head + slab->carved ? head + slab->carved : to;
+	*first = from - head;
+	return from < to ? to - from : 0;
+}
+
+static bool
+is_gone(const struct reap__descriptors *slab, uint32_t block)
+{
+	return (slab->gone[block / 64] >> (block % 64) & 1) != 0;
+}
+
+static void
+set_gone(struct reap_domain *domain, struct reap__descriptors *slab, uint32_t block, bool gone)
+{
+	if (is_gone(slab, block) == gone)
+		return;
+	slab->gone[block / 64] ^= UINT64_C(1) << (block % 64);
+	domain->ngone += gone ? 1 : (size_t)-1;
+}
+
+/* Under the domain's lock: the descriptors of a block that has given its pages back are free ones again. */
+static void
+reclaim(struct reap_domain *domain)
+{
+	for (struct reap__descriptors *slab = domain->slabs; slab != NULL; slab = slab->next)
+		for (uint32_t block = 0, first, n; block < REAP__SLAB_BLOCKS; block++) {
+			if (!is_gone(slab, block))
+				continue;
+			set_gone(domain, slab, block, false);
+			for (n = carved_in(slab, block, &first); n-- > 0;) {
+				struct reap_context *context = descriptor_at(slab, first + n);
+
+				context->next = domain->descriptors;
+				domain->descriptors = context;
+				domain->ndescriptors++;
+			}
+			return;
+		}
 }
 
 /* One never used descriptor, under the domain's lock. */
@@ -123,6 +181,8 @@ take_one(struct reap_domain *domain)
 
 	if (context == NULL) {
 		receive(domain);
+		if (domain->descriptors == NULL && domain->ngone != 0)
+			reclaim(domain);
 		context = domain->descriptors;
 	}
 	if (context == NULL) {
@@ -223,25 +283,73 @@ nobody_refers(struct reap_context *context)
 	return REAP__REFS(refs) == 0;
 }
 
-/* Slabs all of whose descriptors are free give their pages back; the header's page stays. */
+/* All that was carved in the block waits on the domain's list, as trim has just counted.  Of one that is gone, nothing does. */
+static bool
+is_idle(const struct reap__descriptors *slab, uint32_t block)
+{
+	uint32_t first, n = carved_in(slab, block, &first);
+
+	return n != 0 && slab->idle[block] == n;
+}
+
+/* On failure the pages stay; they are used again as if they were zero, as what lies there is clean. */
+static void
+decommit(struct reap__descriptors *slab, uint32_t from, uint32_t to)
+{
+	const size_t page = reap__os_page(), block = (size_t)slab->block * slab->stride;
+	size_t lo = from * block, hi = to * block;
+
+	lo = lo < page ? page : lo;		/* the header stays */
+	hi = hi < REAP__SLAB_SIZE ? hi : REAP__SLAB_SIZE;
+	if (lo < hi)
+		(void)reap__os_decommit((char *)slab + lo, hi - lo);
+}
+
+/* The blocks behind the last one in use are carved anew, in their time; others leave a gap that is remembered. */
+static void
+give_back(struct reap_domain *domain, struct reap__descriptors *slab)
+{
+	uint32_t first, end = 0, was, block, next;
+
+	while (end < REAP__SLAB_BLOCKS && carved_in(slab, end, &first) != 0)
+		end++;
+	for (was = end; end > 0 && (is_gone(slab, end - 1) || is_idle(slab, end - 1)); end--)
+		set_gone(domain, slab, end - 1, false);
+	if (end < was) {
+		(void)carved_in(slab, end, &first);
+		REAP_STORE_RELAXED(&slab->carved, first);
+		decommit(slab, end, was);
+		domain->carving = slab;
+	}
+	for (block = 0; block < end; block = next) {
+		next = block + 1;
+		if (!is_idle(slab, block))
+			continue;
+		for (set_gone(domain, slab, block, true); next < end && is_idle(slab, next); next++)
+			set_gone(domain, slab, next, true);
+		decommit(slab, block, next);
+	}
+}
+
+/* Blocks all of whose descriptors are free give their pages back; the page of the slab's header stays. */
 void
 reap__descriptor_trim(struct reap_domain *domain, struct reap_worker *worker)
 {
 	struct reap__descriptors *slab;
 	struct reap_context	*context, **link;
-	size_t			 page = reap__os_page();
 
 	if (worker != NULL)
 		reap__descriptor_donate(worker);
 	pthread_mutex_lock(&domain->lock);
 	receive(domain);
 	for (slab = domain->slabs; slab != NULL; slab = slab->next)
-		slab->free = 0;
+		for (uint32_t block = 0; block < REAP__SLAB_BLOCKS; block++)
+			slab->idle[block] = 0;
 	for (context = domain->descriptors; context != NULL; context = context->next)
 		if (nobody_refers(context))
-			slab_of(context)->free++;
+			slab_of(context)->idle[block_of(slab_of(context), context)]++;
 	for (link = &domain->descriptors; (context = *link) != NULL;) {
-		if (slab_of(context)->free == slab_of(context)->carved) {
+		if (is_idle(slab_of(context), block_of(slab_of(context), context))) {
 			*link = context->next;
 			domain->ndescriptors--;
 		} else
@@ -249,14 +357,8 @@ reap__descriptor_trim(struct reap_domain *domain, struct reap_worker *worker)
 	}
 	if (domain->ndescriptors < domain->fewest)
 		domain->fewest = domain->ndescriptors;
-	for (slab = domain->slabs; slab != NULL; slab = slab->next) {
-		if (slab->carved == 0 || slab->free != slab->carved)
-			continue;
-		REAP_STORE_RELAXED(&slab->carved, 0);
-		/* On failure the pages stay, still free: they are carved anew before another slab is mapped. */
-		(void)reap__os_decommit((char *)slab + page, REAP__SLAB_SIZE - page);
-		domain->carving = slab;
-	}
+	for (slab = domain->slabs; slab != NULL; slab = slab->next)
+		give_back(domain, slab);
 	pthread_mutex_unlock(&domain->lock);
 }
 

@@ -107,6 +107,7 @@ struct reap_domain {
 	unsigned		 ngroups;
 	struct reap__descriptors *slabs;	/* append only; walkers load it with acquire */
 	struct reap__descriptors *carving;	/* where fresh descriptors come from; the slabs before it are used up */
+	size_t			 ngone;		/* blocks of descriptors that have given their pages back */
 	struct reap_context	*descriptors;	/* free ones */
 	size_t			 ndescriptors;
 	size_t			 fewest;		/* of these, since `fewest_since' by the depot's clock: so many nobody needed */

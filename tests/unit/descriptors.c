@@ -3,6 +3,8 @@
  * descriptors.c: the memory of descriptors comes back, whoever referred to it last; and what lies there then has another name,
  * and nothing of the last one.
  */
+#include <sys/mman.h>
+
 #include "host.h"
 #include "worker.h"
 
@@ -622,6 +624,77 @@ TEST(descriptors, stay_if_they_are_few)
 		CHECK_EQ(reap__descriptor_trim_aged(h.domain, h.worker), UINT64_MAX);
 	CHECK_EQ(carved(h.domain), all);
 	put(&h, 0, slab - 100);
+	host_close(&h);
+}
+
+/* Pages of slabs that are backed; 0: cannot be told. */
+static size_t
+backed(const struct reap_domain *domain)
+{
+	static unsigned char	pages[REAP__SLAB_SIZE / 4096];
+	const size_t		page = (size_t)sysconf(_SC_PAGESIZE);
+	size_t			n = 0;
+
+	for (struct reap__descriptors *slab = domain->slabs; slab != NULL; slab = slab->next) {
+		if (HOST_SANITIZED || check_emulated() || mincore(slab, REAP__SLAB_SIZE, (void *)pages) != 0)
+			return 0;
+		for (size_t i = 0; i < REAP__SLAB_SIZE / page; i++)
+			n += pages[i] & 1;
+	}
+	return n;
+}
+
+/*
+ * One that lives keeps its own block of pages, no more.  What the others were is used again before new ones are made, each once,
+ * and is clean.
+ */
+TEST(descriptors, give_their_pages_back_around_those_that_live)
+{
+	const uint32_t	each = 3, blocks = 3 * each;	/* of the living ones; theirs, and with what was not carved to an end */
+	struct host	h;
+	size_t		most, page = (size_t)sysconf(_SC_PAGESIZE);
+	uint64_t	all;
+	uint32_t	slab, block, n, i, kept = 0;
+
+	open_aging(&h);
+	slab = h.domain->slabs->capacity;
+	block = h.domain->slabs->block;
+	n = 3 * slab;
+	take(&h, n);
+	all = carved(h.domain);
+	most = backed(h.domain);
+	for (int round = 0; round < 3; round++) {
+		for (i = 0, kept = 0; i < n; i++)
+			if (i % slab == slab / 2 || i % slab == slab / 3 || i % slab == slab - 1)
+				taken[kept++] = taken[i];
+			else
+				reap__descriptor_put_cold(h.domain, taken[i]);
+		CHECK_EQ(kept, 3 * each);
+		reap__descriptor_trim(h.domain, h.worker);
+		CHECK(h.domain->ngone > 0);
+		CHECK_EQ(on_the_list(h.domain->descriptors), h.domain->ndescriptors);
+		CHECK(h.domain->ndescriptors <= (blocks + 3) * block);
+		CHECK(most == 0 || backed(h.domain) <= 3 + (blocks + 3) * block * h.domain->slabs->stride / page);
+		reap__descriptor_trim(h.domain, h.worker);	/* nothing is left to do */
+		CHECK(h.domain->ndescriptors <= (blocks + 3) * block);
+		for (i = kept; i < n; i++) {
+			CHECK((taken[i] = reap__descriptor_get_cold(h.domain, NULL)) != NULL);
+			CHECK(taken[i]->kids == 0 && taken[i]->live == NULL && taken[i]->stack == NULL && taken[i]->adopter == NULL);
+			CHECK_EQ(REAP__REFS(taken[i]->refs), REAP__REFS_ALIVE);
+		}
+		CHECK(carved(h.domain) <= all);
+		CHECK_EQ(h.domain->ngone, 0);
+		for (i = 0; i < n; i++)
+			taken[i]->stack = (void *)&taken[i];
+		for (i = 0; i < n; i++)
+			CHECK(taken[i]->stack == (void *)&taken[i]);	/* or two have one place */
+		for (i = 0; i < n; i++)
+			taken[i]->stack = NULL;
+	}
+	put(&h, 0, n);
+	reap__descriptor_trim(h.domain, h.worker);
+	CHECK_EQ(h.domain->ngone, 0);
+	CHECK((uint32_t)carved(h.domain) <= block);		/* with the base context's */
 	host_close(&h);
 }
 
