@@ -18,6 +18,16 @@
  */
 #define CROSS		8u
 
+#define HEADERS		((size_t)64 << 10)	/* bytes of a mapping of headers */
+
+/* Headers are small, and never given back: alone on its page, each would keep all of that. */
+struct reap__headers {
+	struct reap__headers *next;
+	size_t		 size;		/* bytes of this mapping */
+	size_t		 used;		/* headers here that are in use, from the first on */
+	struct reap__slab slabs[];
+};
+
 static bool
 bit(const uint64_t *bits, uint32_t i)
 {
@@ -86,14 +96,31 @@ reap__slab_charge(struct reap__depot *depot, uint64_t n)
 	return true;
 }
 
+/* Room for one more header, or NULL; it is there until it is used. */
+static struct reap__slab *
+header_room(struct reap__depot *depot)
+{
+	struct reap__headers *headers = depot->headers;
+	const size_t size = HEADERS > depot->page ? HEADERS : depot->page;
+	void *p;
+
+	if (headers == NULL || (size - sizeof(*headers)) / sizeof(headers->slabs[0]) == headers->used) {
+		if (reap__os_map(size, &p) != 0)
+			return NULL;
+		headers = p;
+		headers->size = size;
+		headers->next = depot->headers;
+		depot->headers = headers;
+	}
+	return &headers->slabs[headers->used];
+}
+
 /* A header for n stacks of the class, unmapped ones first; it is published for lookups, and stays until fini. */
 static struct reap__slab *
 header_get(struct reap__depot *depot, struct reap__stack_class *class, uint32_t n)
 {
-	const size_t line = sizeof(struct reap__stack);
-	const size_t head = (sizeof(struct reap__slab) + line - 1) / line * line;
 	struct reap__slab **link, *slab;
-	size_t meta;
+	size_t meta = (n * sizeof(struct reap__stack) + depot->page - 1) & ~(depot->page - 1);
 	void *p;
 
 	for (link = &class->bare; (slab = *link) != NULL; link = &slab->next)
@@ -101,16 +128,15 @@ header_get(struct reap__depot *depot, struct reap__stack_class *class, uint32_t 
 			*link = slab->next;
 			return slab;
 		}
-	meta = (head + n * sizeof(struct reap__stack) + depot->page - 1) & ~(depot->page - 1);
-	if (reap__os_map(meta, &p) != 0)
+	if ((slab = header_room(depot)) == NULL || reap__os_map(meta, &p) != 0)
 		return NULL;
-	slab = p;
+	depot->headers->used++;
 	slab->n = n;
 	slab->class = (uint32_t)(class - depot->classes);
 	slab->stride = class->stride;
 	slab->guard = class->guard;
 	slab->meta = meta;
-	slab->stacks = (void *)((char *)p + head);
+	slab->stacks = p;
 	slab->all = depot->slabs;
 	/* Pairs with the acquire in reap__stack_lookup(), which else would see a slab without its constants. */
 	REAP_STORE_RELEASE(&depot->slabs, slab);
@@ -174,9 +200,8 @@ slab_unmap(struct reap__depot *depot, struct reap__slab *slab)
 	class->nfree -= slab->n;
 	depot->maps -= slab->maps;
 	depot->nslabs--;
-	/* The records, but for those on the header's page.  Lookups may still read them, as zeros. */
-	if (slab->meta > depot->page)
-		(void)reap__os_decommit((char *)slab + depot->page, slab->meta - depot->page);
+	/* Lookups may still read the records, as zeros. */
+	(void)reap__os_decommit(slab->stacks, slab->meta);
 	slab->next = class->bare;
 	class->bare = slab;
 	return true;
@@ -367,35 +392,46 @@ reap__slab_sweep(struct reap__depot *depot)
 	return bytes;
 }
 
+static void
+headers_unmap(struct reap__depot *depot)
+{
+	struct reap__headers *headers = depot->headers, *next;
+
+	depot->headers = NULL;
+	for (; headers != NULL; headers = next) {
+		next = headers->next;
+		if (reap__os_unmap(headers, headers->size) == 0)
+			continue;
+		headers->next = depot->headers;
+		depot->headers = headers;
+	}
+}
+
 void
 reap__slab_fini(struct reap__depot *depot)
 {
-	struct reap__slab *slab, *next, *refused = NULL;
+	struct reap__headers *headers, *next;
+	struct reap__slab *slab;
 	int pass;
 
 	/* A mapping that cannot be split off its neighbours now can be when those are gone.  What stays has no pages. */
 	for (pass = 0; pass < 2; pass++)
 		for (slab = depot->slabs; slab != NULL; slab = slab->all) {
-			if (slab->base == NULL)
-				continue;
-			if (reap__os_unmap(slab->base, slab->n * slab->stride) == 0)
+			if (slab->base != NULL && reap__os_unmap(slab->base, slab->n * slab->stride) == 0)
 				slab->base = NULL;
-			else
+			if (slab->base != NULL)
 				(void)reap__os_decommit(slab->base, slab->n * slab->stride);
+			if (slab->stacks != NULL && reap__os_unmap(slab->stacks, slab->meta) == 0)
+				slab->stacks = NULL;
+			if (slab->stacks != NULL)
+				(void)reap__os_decommit(slab->stacks, slab->meta);
 		}
-	for (slab = depot->slabs; slab != NULL; slab = next) {
-		next = slab->all;
-		if (reap__os_unmap(slab, slab->meta) != 0) {
-			slab->all = refused;
-			refused = slab;
-		}
-	}
-	for (; refused != NULL; refused = next) {
-		size_t meta = refused->meta;
-
-		next = refused->all;
-		if (reap__os_unmap(refused, meta) != 0)
-			(void)reap__os_decommit(refused, meta);
-	}
 	depot->slabs = NULL;
+	headers_unmap(depot);
+	headers_unmap(depot);
+	for (headers = depot->headers; headers != NULL; headers = next) {
+		next = headers->next;
+		(void)reap__os_decommit(headers, headers->size);
+	}
+	depot->headers = NULL;
 }

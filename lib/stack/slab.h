@@ -8,8 +8,9 @@
  *	+-------+-------------------+-------+-------------------+-- ... --+-------------------+
  *	low     lo           top ^ hi                                                      high
  *
- * The header and the records of its stacks have a mapping of their own, which lives as long as the depot: a lookup may read
- * it at any time.  When all stacks of a slab are free its own mapping goes; the header waits for a new one of the same form.
+ * The records of its stacks have a mapping of their own, and its header lies among others.  Both live as long as the depot: a
+ * lookup may read them at any time.  When all stacks of a slab are free its own mapping goes, and what the records held; the header
+ * waits for a new one of the same form.
  *
  * A stack of a mapped slab is free (its bit is set here) or out: handed out, cached, in the depot or in quarantine.
  * All functions but lookup: under the depot's lock.
@@ -29,7 +30,7 @@ struct reap__slab {
 	uint32_t	 class;		/* index into depot->classes; constant */
 	size_t		 stride;	/* as the class has it; constant, here for lookups */
 	size_t		 guard;		/* as the class has it; constant, here for lookups */
-	size_t		 meta;		/* bytes of this header's mapping; constant */
+	size_t		 meta;		/* bytes of the records' mapping; constant */
 	struct reap__stack *stacks;	/* the records; constant */
 	/* The rest is under the lock. */
 	struct reap__slab *next;	/* of the class's open or bare slabs */

@@ -129,6 +129,7 @@ struct reap__depot {
 	struct reap__stack **waiting_end;
 	uint64_t	 nwaiting;
 	uint64_t	 nslabs;	/* mapped */
+	struct reap__headers *headers;	/* of slabs, many in one mapping; the newest has room, if one has */
 	uint64_t	 hits;		/* of caches that are gone */
 	uint64_t	 depot_hits;
 	uint64_t	 misses;

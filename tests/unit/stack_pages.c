@@ -105,7 +105,7 @@ TEST(stack_pages, are_small)
 	small = 0;
 	small_error = EINVAL;
 	s = pool_get(&p, 0);
-	CHECK_EQ(small, 2);			/* the records and the stacks */
+	CHECK_EQ(small, 3);			/* headers, records, and the stacks */
 	reap__stack_put(&p.depot, &p.cache, s);
 	pool_fini(&p);
 }
