@@ -23,8 +23,10 @@ static long ran;
 static void
 must(int error, const char *what)
 {
+	if (error == 0)
+		return;
 	errno = -error;
-	peer_must(error == 0, what);
+	peer_must(false, what);
 }
 
 static struct reap_context *

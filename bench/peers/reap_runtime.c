@@ -19,8 +19,10 @@ static long ran;		/* where there is one worker */
 static void
 must(int error, const char *what)
 {
+	if (error == 0)
+		return;
 	errno = -error;
-	peer_must(error == 0, what);
+	peer_must(false, what);
 }
 
 static struct reap_context *
