@@ -82,14 +82,21 @@ share(struct worker *w, bool patient)
 	reap__summon(rt);
 }
 
+/* Is it time to offer, with so many in the queue? */
+static inline bool
+may_share(const struct worker *w, unsigned count)
+{
+	const struct reap_runtime *rt = w->runtime;
+
+	return count > 0 && REAP_UNLIKELY(REAP_LOAD_RELAXED(&rt->hungry) != 0 ||
+	    (count > rt->few && (int)(w->ticks - w->fair_until) >= 0));
+}
+
 /* At every scheduling point.  A stale `hungry' costs no wakeup: what stays private is this worker's own to run. */
 static inline void
 maybe_share(struct worker *w, bool patient)
 {
-	struct reap_runtime *rt = w->runtime;
-
-	if (w->local.count > 0 && REAP_UNLIKELY(REAP_LOAD_RELAXED(&rt->hungry) != 0 ||
-	    (w->local.count > rt->few && (int)(w->ticks - w->fair_until) >= 0)))
+	if (may_share(w, w->local.count))
 		share(w, patient);
 }
 
@@ -184,6 +191,28 @@ reap__enqueue(struct worker *w, struct reap_context *context)
 	queue_push(&w->local, context);
 	if (!w->polling)
 		maybe_share(w, patient);
+}
+
+/*
+ * Who would be offered to others has to be off the CPU first: that one is readied by the landing.  What waits in `local' is this
+ * worker's own, and it will look there again after the switch at the earliest, so that one may be queued before.
+ */
+void
+reap__pause(struct worker *w)
+{
+	struct reap_context *self = reap_worker_current(w->reap), *to;
+
+	if (REAP_UNLIKELY(may_share(w, w->local.count + 1) || self == reap_worker_base(w->reap))) {
+		w->pausing = true;
+		w = reap_worker_user(reap_yield(w->reap));
+		w->pausing = false;		/* if there was nothing to yield to */
+		return;
+	}
+	to = next(w->reap);
+	if (to == NULL)
+		return;
+	queue_push(&w->local, self);
+	(void)reap_switch(w->reap, to);
 }
 
 /* From a thread that is none of the context's runtime, or for another worker. */

@@ -31,9 +31,7 @@ reap_pause(void)
 		reap_park(w->reap, requeue, NULL);
 		return;
 	}
-	w->pausing = true;
-	w = reap_worker_user(reap_yield(w->reap));
-	w->pausing = false;		/* if there was nothing to yield to */
+	reap__pause(w);
 }
 
 #define EMPTY	((uintptr_t)0)

@@ -102,6 +102,7 @@ struct worker	*reap__self(void);
 void		 reap__attach(struct worker *self);
 void		 reap__ready(struct reap_context *context);
 void		 reap__enqueue(struct worker *worker, struct reap_context *context);
+void		 reap__pause(struct worker *worker);	/* the caller goes behind all others */
 bool		 reap__gather(struct worker *worker);
 
 /* suspend.c */
