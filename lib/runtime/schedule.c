@@ -3,7 +3,7 @@
  * schedule.c: who runs next, where a readied context goes, and how much of it other workers get to see.
  *
  * Contexts that come here are off the CPU: the core readies a yielding or parked one from its successor's landing.  So
- * whatever is offered may be run by a thief at once.
+ * whatever is offered may be run by a thief at once.  Who pauses may come a little before, see reap__pause().
  */
 #include "worker.h"
 
