@@ -71,16 +71,13 @@ reap__bequeath(struct reap_context *context, struct reap__told *told)
 	uint64_t		 zombie = REAP__CLAIM(generation, REAP__ZOMBIE), adopted = REAP__CLAIM(generation, REAP__ADOPTED);
 
 	if (reap__private(reap__flags(context)) && REAP__CLAIM_STATE(claim) == REAP__LIVE) {
-		if (REAP_LIKELY((reap__flags(parent) & (REAP__KIN | REAP__EXITED | REAP__NO_ZOMBIES)) == 0)) {
+		if (REAP_LIKELY((reap__flags(parent) & (REAP__EXITED | REAP__NO_ZOMBIES)) == 0)) {
 			/* Parent and child are on this worker, and so is whoever will look: nothing of this is atomic. */
 			REAP_STORE_RELAXED(&context->claim, zombie);
 			reap__inbox_append(&parent->inbox, context);
 			reap__set_flags(context, REAP__LISTED);
-			if (REAP_LOAD_RELAXED(&parent->inbox.head) & REAP__INBOX_WAITER) {
-				tell(told, (struct reap_waiter *)
-				    (REAP_LOAD_RELAXED(&parent->inbox.head) & ~REAP__INBOX_WAITER));
-				REAP_STORE_RELAXED(&parent->inbox.head, 0);
-			}
+			if (reap__inbox_sleeps(&parent->inbox))
+				tell(told, reap__inbox_wake(parent));
 			return;
 		}
 		reap__share_words(context);

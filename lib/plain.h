@@ -66,16 +66,31 @@ reap__beget(struct reap_worker *worker, struct reap_context *context, reap_entry
 #endif
 }
 
+/*
+ * Whether what is born to the context can be plain, as far as that knows.  If others have let children of its go, those are counted
+ * now and then, not here.
+ */
+REAP__INLINE bool
+reap__breeds_plainly(const struct reap_context *parent)
+{
+	uint32_t its = reap__flags(parent);
+
+	if (REAP_LIKELY((its & (REAP__BOUND | REAP__KIN | REAP__SUB_ADOPTED)) == REAP__BOUND))
+		return true;
+	/* Relaxed: it need not be counted at once. */
+	return (its & (REAP__BOUND | REAP__SUB_ADOPTED)) == REAP__BOUND &&
+	    REAP__GONE_COUNT(REAP_LOAD_RELAXED(&parent->refs)) < REAP__GONE_SWEEP;
+}
+
 /* From memory that is at hand.  False: nothing has changed. */
 REAP__INLINE bool
 reap__plain_spawn(struct reap_worker *worker, reap_entry *entry, void *arg, struct reap_context **out)
 {
 	struct reap_context	*parent = worker->current, *context = worker->descriptors;
 	uint64_t		 created = worker->count.created;
-	uint32_t		 its = reap__flags(parent);
 
 	if (REAP_UNLIKELY(context == NULL || worker->cache.count == 0 || created == worker->block ||
-	    (its & (REAP__BOUND | REAP__KIN | REAP__SUB_ADOPTED)) != REAP__BOUND ||
+	    !reap__breeds_plainly(parent) ||
 	    worker->cache.epoch != REAP_LOAD_RELAXED(&worker->cache.depot->epoch)))	/* relaxed: as in reap__stack_get() */
 		return false;
 	reap__beget(worker, context, entry, arg, worker->birth);
@@ -121,12 +136,13 @@ REAP__INLINE bool
 reap__exits_plainly(const struct reap_context *context, uint32_t flags)
 {
 	return (flags & (REAP__PLAIN | REAP__KIN)) == REAP__PLAIN && context->kids == 0 &&
-	    (reap__flags(context->parent) & (REAP__KIN | REAP__EXITED | REAP__NO_ZOMBIES)) == 0;
+	    (reap__flags(context->parent) & (REAP__EXITED | REAP__NO_ZOMBIES)) == 0;
 }
 
 /*
- * Up to the choice of the successor.  Parent and child are on this worker: nothing of this is atomic.  True: somebody sleeps for
- * it, on its completion, or on the parent's inbox and then in worker->told.
+ * Up to the choice of the successor.  Parent and child are on this worker: nothing of this is atomic, unless it wakes a parent that
+ * shared children may wake as well.  True: somebody sleeps for it, on its completion, or on the parent's inbox and then in
+ * worker->told.
  */
 REAP__INLINE bool
 reap__plain_exit(struct reap_worker *worker, struct reap_context *context, uint32_t flags, intptr_t status)
@@ -139,15 +155,13 @@ reap__plain_exit(struct reap_worker *worker, struct reap_context *context, uint3
 	context->status = status;
 	reap__count_own(&worker->count.plain, 1);
 	if (REAP__CLAIM_STATE(claim) == REAP__LIVE) {
-		uintptr_t head = REAP_LOAD_RELAXED(&parent->inbox.head);
-
 		REAP_STORE_RELAXED(&context->claim, claim + (REAP__ZOMBIE - REAP__LIVE));
 		reap__inbox_append(&parent->inbox, context);
 		flags |= REAP__LISTED;
-		awaited = (head & REAP__INBOX_WAITER) != 0;
+		awaited = reap__inbox_sleeps(&parent->inbox);
 		if (REAP_UNLIKELY(awaited)) {
-			worker->told.who[0] = (struct reap_waiter *)(head & ~REAP__INBOX_WAITER);
-			REAP_STORE_RELAXED(&parent->inbox.head, 0);
+			worker->told.who[0] = reap__inbox_wake(parent);
+			awaited = worker->told.who[0] != NULL;
 		}
 	}
 	/* Release: as in die(). */
