@@ -55,11 +55,28 @@ reap__context_init(struct reap_domain *domain, struct reap_worker *worker, struc
 	return generation_next(domain, flags & REAP__BASE ? NULL : worker);	/* base contexts are not counted */
 }
 
+/* On the stack that it carries; by who runs it first. */
+static struct reap__live *
+settle_carried(struct reap_context *context)
+{
+	struct reap__stack	*stack = context->stack;
+	struct reap__live	*live = context->live;
+
+	reap__san_plain_reuse(stack->lo, (size_t)(stack->top - stack->lo));
+	live->home = live->clean = NULL;
+	memset(&live->young, 0, sizeof(live->young));
+	reap__san_plain_create(REAP__SAN(live), stack->lo, (size_t)(stack->top - stack->lo));
+	REAP_STORE_RELAXED(&stack->owner, context);	/* no order: a lookup is a snapshot */
+	live->arg = context->fresh.arg;
+	return live;
+}
+
 /* The context that is fresh is given its stack as if that had been at birth; by its worker, or while that stands still. */
 void *
 reap__bind(struct reap_context *context)
 {
-	struct reap__live	*live = reap__settle(context->live->home, context);
+	struct reap__live	*live = context->stack != NULL ? settle_carried(context) :
+	    reap__settle(context->live->home, context);
 	void			*sp;
 
 	reap__set_flags(context, REAP__NEW);
@@ -295,9 +312,10 @@ reap__share_words(struct reap_context *context)
 {
 	struct reap_context *parent = context->parent;
 
-	if (reap__fresh(context))
-		(void)reap__bind(context);
-	if (!(context->flags & REAP__EXITED))
+	if (reap__fresh(context)) {
+		if (context->stack == NULL)
+			(void)reap__bind(context);
+	} else if (!(context->flags & REAP__EXITED))
 		context->live->clean = NULL;
 	/* A parent that has ended has closed its inbox: that is written atomically anyhow.  Of an orphan not even the descriptor of
 	 * its parent need be there. */
@@ -308,18 +326,31 @@ reap__share_words(struct reap_context *context)
 }
 
 static void
-share_here(struct reap_context *context)
+must_be_here(const struct reap_context *context)
 {
 	/* A dead one is in the hands of its parent, who is here, or of who reaps it: nobody else can reach it. */
 	if (!(context->flags & REAP__EXITED) && context->live->home != reap_worker_self())
 		reap_misuse("private", "a context that is private to one worker was named or shared by another thread");
-	reap__share_words(context);
+}
+
+/*
+ * One that is fresh, and will run who knows where, takes along the stack that it was promised, and remains fresh: the memory of
+ * that stack, and a frame on it, would only be carried from one processor's cache to another's.
+ */
+static void
+carry(struct reap_context *context)
+{
+	struct reap__stack *stack = reap__stack_fetch(&context->live->home->cache);
+
+	context->stack = stack;
+	context->live = reap__live_of(stack);
 }
 
 int
 reap_context_share(struct reap_context *context)
 {
-	uint32_t flags = reap__flags(context);
+	uint32_t		 flags = reap__flags(context);
+	struct reap_worker	*home;
 
 	if (flags & (REAP__PINNED | REAP__BASE))
 		return -EPERM;
@@ -327,18 +358,25 @@ reap_context_share(struct reap_context *context)
 		return 0;	/* nobody will run a dead one; its exit has taken it off the worker's count */
 	if (reap__private_kids(context) != 0)
 		return -EBUSY;
-	if (reap__private(flags))
-		share_here(context);
+	home = context->live->home;
+	if (reap__private(flags)) {
+		must_be_here(context);
+		if (reap__fresh(context) && flags & REAP__PLAIN)
+			carry(context);
+		reap__share_words(context);
+	}
 	REAP_STORE_RELAXED(&context->flags, context->flags & ~REAP__BOUND);
-	context->live->home->loose++;
+	home->loose++;
 	return 0;
 }
 
 struct reap_handle
 reap_context_handle(struct reap_context *context)
 {
-	if (reap__private(reap__flags(context)))
-		share_here(context);
+	if (reap__private(reap__flags(context))) {
+		must_be_here(context);
+		reap__share_words(context);
+	}
 	return (struct reap_handle){ (uintptr_t)context, REAP__CLAIM_GENERATION(REAP_LOAD_RELAXED(&context->claim)) };
 }
 
