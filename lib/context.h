@@ -145,8 +145,8 @@ struct reap__live;
 struct reap_context {
 	void			*sp;		/* stopped: where; FRESH; NULL: running or dead.  Who switches */
 	struct reap_completion	 done;		/* off the CPU */
-	/* Aligned: an inbox head needs three bits of a context's address, and i386 gives two. */
-	_Alignas(8) uint64_t	 claim;		/* any thread, by compare-and-swap */
+	/* Aligned where pointers are small: REAP_CONTEXT_ALIGN divides the size. */
+	_Alignas(sizeof(void *) == 8 ? 8 : REAP_CONTEXT_ALIGN) uint64_t claim;	/* any thread, by compare-and-swap */
 	uint64_t		 refs;		/* any thread, by addition */
 	uint32_t		 flags;		/* REAP__*; see there */
 	uint32_t		 kids;		/* children spawned, less those collected by itself; itself only */
@@ -174,6 +174,7 @@ struct reap_context {
 };
 
 _Static_assert(sizeof(void *) != 8 || sizeof(struct reap_context) == 128, "a thin zombie is two cache lines");
+_Static_assert(sizeof(struct reap_context) % REAP_CONTEXT_ALIGN == 0, "who lies in a slab is aligned as promised");
 
 /*
  * A context of this sp has not run and has no stack: its worker has promised it one (reap__stack_promise()).  Many contexts that

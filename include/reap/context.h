@@ -14,6 +14,9 @@ struct reap_adopter;
 struct reap_group;
 struct reap_worker;
 
+/* The address of a context is a multiple of this: a host may keep something of its own in the low bits of a pointer to one. */
+#define REAP_CONTEXT_ALIGN	64u
+
 /* What a context runs.  Returning is reap_exit() with the value returned. */
 typedef intptr_t reap_entry(void *arg);
 

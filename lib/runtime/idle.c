@@ -48,6 +48,7 @@
 #define SEARCH_STALL	UINT64_C(300)	/* ... to that, by doubling: each look costs who is looked at a miss */
 #define PATIENCE	UINT64_C(1000)	/* a victim that does not switch for so long is in a long body */
 #define HASTE_MAX	4u		/* halvings of that patience at most: one for each wait in vain, none left after one that was not */
+#define WORTH		UINT64_C(600)	/* what a stolen context has to run for: to move it costs both workers together half of that */
 #define DOZE_MIN	UINT64_C(500000)	/* nanoseconds asleep on watch: at first ... */
 #define DOZE_MAX	UINT64_C(4000000)	/* ... and after some doublings: 250 looks a second */
 #define INJECTED_POLL	UINT64_C(1000000)	/* nanoseconds between two looks at an injected clock */
@@ -225,7 +226,10 @@ steal(struct worker *w, struct worker *victim)
 	offer = REAP_XCHG_ACQUIRE(&victim->offer, 0);
 	if (offer == 0)
 		return false;
-	queue_append(&w->local, (struct reap_context *)(offer & ~OFFER_PATIENT));
+	w->loot = OFFER_CHAIN(offer);
+	w->loot_count = w->stolen = OFFER_COUNT(offer);
+	prefetch_context(w->loot);
+	w->stolen_at = monotonic();
 	return true;
 }
 
@@ -266,7 +270,7 @@ reap__drain(struct worker *w)
 static bool
 has_work(const struct worker *w)
 {
-	return w->local.count + w->bound.count > 0 || REAP_LOAD_RELAXED(&w->offer) != 0;
+	return runnable(w) + w->bound.count > 0 || REAP_LOAD_RELAXED(&w->offer) != 0;
 }
 
 /* Sleep in the kernel until roused, or until the monotonic clock shows `until'. */
@@ -373,6 +377,26 @@ doze(struct worker *w)
 	return woken(w);
 }
 
+/*
+ * The last theft was of contexts that did next to nothing.  Their worker would have run them in less time than it took both to move
+ * them: it is left alone for as long as that took, so that of a worker's time no more than half is spent like this.  Nobody
+ * counts on this worker meanwhile, as if it ran something.  True: it has work of its own.
+ */
+static bool
+linger(struct worker *w)
+{
+	uint64_t now = monotonic(), took = now - w->stolen_at;
+	bool worth = took >= w->stolen * WORTH;
+
+	w->stolen = 0;
+	while (!worth && monotonic() - now < took) {
+		if (called(w) || reap__gather(w))
+			return true;
+		stall(SEARCH_STALL);
+	}
+	return false;
+}
+
 /* The base context of this worker has nothing to do and next() had nothing. */
 void
 reap__idle(struct reap_worker *worker)
@@ -382,6 +406,8 @@ reap__idle(struct reap_worker *worker)
 	uint64_t ns = rt->nworkers > 1 ? SEARCH_TIME : 0;
 	uint32_t hungry;
 
+	if (w->stolen != 0 && linger(w))
+		return;
 	w->doze = DOZE_MIN;
 	(void)REAP_ADD_ACQ_REL(&rt->hungry, IDLE + SEARCHING);
 	reap__poll(w);

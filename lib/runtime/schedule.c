@@ -30,8 +30,23 @@ reap__attach(struct worker *self)
 	self_ = self;
 }
 
+/* The oldest that is not bound. */
+static inline struct reap_context *
+take(struct worker *w)
+{
+	struct reap_context *context = w->loot;
+
+	if (REAP_LIKELY(context == NULL))
+		return queue_pop(&w->local);
+	/* Another processor has it in its cache: the next one comes while this one runs. */
+	w->loot = *reap_context_link(context);
+	w->loot_count--;
+	prefetch_context(w->loot);
+	return context;
+}
+
 /*
- * Cut up to n off the queue, to be run anywhere: from here on they are shared.  Those that must stay, because they are pinned
+ * Cut up to n off what is runnable, to be run anywhere: from here on they are shared.  Those that must stay, because they are pinned
  * or have children that are private to this worker, are put aside.  Returns the chain; *count is its length.
  */
 static struct reap_context *
@@ -40,7 +55,7 @@ cut_shared(struct worker *w, unsigned n, unsigned *count)
 	struct reap_context *chain = NULL, **link = &chain;
 
 	for (*count = 0; n > 0; n--) {
-		struct reap_context *context = queue_pop(&w->local);
+		struct reap_context *context = take(w);
 
 		if (reap_context_share(context) != 0) {
 			queue_push(&w->bound, context);
@@ -55,7 +70,10 @@ cut_shared(struct worker *w, unsigned n, unsigned *count)
 	return chain;
 }
 
-/* Offer the older half of what is queued, if there is no offer yet. */
+/*
+ * Offer the older half of what is queued, if there is no offer yet.  Not many while nobody asks for them: shared contexts cost more,
+ * even if it is this worker that runs them in the end.
+ */
 static void
 share(struct worker *w, bool patient)
 {
@@ -63,17 +81,18 @@ share(struct worker *w, bool patient)
 
 	/* Relaxed: only this worker sets it from 0; a thief's clearing is seen by the next switch. */
 	if (REAP_LOAD_RELAXED(&w->offer) == 0) {
-		unsigned n = w->local.count / 2 + w->local.count % 2;
+		unsigned n = runnable(w) / 2 + runnable(w) % 2;
+		unsigned most = REAP_LOAD_RELAXED(&rt->hungry) != 0 ? OFFER_MAX : OFFER_FEW;
 		struct reap_context *chain;
 
-		chain = cut_shared(w, n < OFFER_MAX ? n : OFFER_MAX, &n);
+		chain = cut_shared(w, n < most ? n : most, &n);
 		if (chain == NULL)
 			return;
 		w->offer_count = n;
-		patient = patient && n == 1 && w->local.count == 0;
+		patient = patient && n == 1 && runnable(w) == 0;
 		/* Release: pairs with the exchange in steal().  Without it a thief could resume a context on a stack whose
 		 * last writes have not arrived. */
-		REAP_STORE_RELEASE(&w->offer, (uintptr_t)chain | (patient ? OFFER_PATIENT : 0));
+		REAP_STORE_RELEASE(&w->offer, OFFER(chain, n) | (patient ? OFFER_PATIENT : 0));
 		/* No fence for a patient offer: if the watch is misjudged, it waits for our next switch.  See idle.c, C. */
 		if (patient && REAP_LOAD_RELAXED(&rt->watched))
 			return;
@@ -96,7 +115,7 @@ may_share(const struct worker *w, unsigned count)
 static inline void
 maybe_share(struct worker *w, bool patient)
 {
-	if (may_share(w, w->local.count))
+	if (may_share(w, runnable(w)))
 		share(w, patient);
 }
 
@@ -112,7 +131,7 @@ take_back(struct worker *w)
 	/* Acquire is more than needed: what we get back is what we stored, or 0. */
 	offer = REAP_XCHG_ACQUIRE(&w->offer, 0);
 	if (offer != 0)
-		queue_put_back(&w->local, (struct reap_context *)(offer & ~OFFER_PATIENT), w->offer_last, w->offer_count);
+		queue_put_back(&w->local, OFFER_CHAIN(offer), w->offer_last, w->offer_count);
 }
 
 static void
@@ -139,16 +158,16 @@ reap__gather(struct worker *w)
 	take_back(w);
 	(void)stack_take(&w->inbox, &w->bound);
 	(void)stack_take(&w->runtime->injected, &w->local);
-	return w->local.count + w->bound.count > 0;
+	return runnable(w) + w->bound.count > 0;
 }
 
 static struct reap_context *
 pop(struct worker *w)
 {
 	/* By turns, so that neither queue starves the other. */
-	if (w->bound.count > 0 && (w->ticks % 2 == 0 || w->local.count == 0))
+	if (w->bound.count > 0 && (w->ticks % 2 == 0 || runnable(w) == 0))
 		return queue_pop(&w->bound);
-	return queue_pop(&w->local);
+	return take(w);
 }
 
 static struct reap_context *

@@ -7,7 +7,8 @@
  *	context  <--------------  (private)     <--------------------------------------  (one word)
  *	            next                           next, when local is empty                 |
  *	                                                                                     v all of it
- *	other threads  --unpark, runtime_go-->  runtime.injected  --------------------->  local of a thief
+ *	                                                                               loot of a thief
+ *	other threads  --unpark, runtime_go-->  runtime.injected  --------------------->  local of whoever looks
  *	other workers  --ready of a pinned one-->  worker.inbox  -->  worker.bound (private)
  *
  * While all work stays on one worker, no word that another worker writes is written, and no locked instruction runs.
@@ -26,8 +27,15 @@
 #define LINE	64			/* bytes of a cache line, on what we know of */
 
 #define OFFER_MAX	32u		/* contexts in an offer: what a switch may spend on cutting it off, and a thief takes */
-#define OFFER_FEW	4u		/* so many stay private while nobody is hungry */
+#define OFFER_FEW	4u		/* so many stay private while nobody is hungry, and so many are offered then */
+
+/* An offer is one word: a chain, in the low bits how many they are, less one, and PATIENT. */
 #define OFFER_PATIENT	((uintptr_t)1)	/* a single context that its worker is likely to run itself in a moment */
+#define OFFER(chain, n)	((uintptr_t)(chain) | (uintptr_t)((n) - 1) << 1)
+#define OFFER_CHAIN(offer) ((struct reap_context *)((offer) & ~(uintptr_t)(REAP_CONTEXT_ALIGN - 1)))
+#define OFFER_COUNT(offer) ((unsigned)((offer) & (REAP_CONTEXT_ALIGN - 1)) / 2 + 1)
+
+_Static_assert(OFFER_MAX <= REAP_CONTEXT_ALIGN / 2, "the length of an offer has room in its word");
 
 /* runtime.hungry */
 #define IDLE		0x1u
@@ -42,6 +50,8 @@ struct worker {
 	struct reap_runtime *runtime;	/* constant */
 	unsigned index;			/* constant */
 	unsigned ticks;			/* calls of next() */
+	struct reap_context *loot;	/* what is left of the last theft, linked; runs before `local' */
+	unsigned loot_count;
 	struct queue local;		/* runnable here, and elsewhere once they are shared */
 	struct queue bound;		/* runnable only here, for the time being */
 	struct reap_context **offer_last; /* of the last offer made: its last link, its length */
@@ -53,6 +63,8 @@ struct worker {
 	struct timers timers;		/* under the lock, but for timer_next() */
 	uint64_t doze;			/* how long to sleep on watch, nanoseconds */
 	unsigned haste;			/* so many victims in a row were given time in vain */
+	unsigned stolen;		/* contexts of the last theft, until it is seen what that has brought */
+	uint64_t stolen_at;		/* when that was; monotonic */
 
 	/* The owner makes and takes back offers, thieves take them. */
 	alignas(LINE) uintptr_t offer;	/* 0, or a chain | OFFER_PATIENT; by exchange, but 0 -> chain is its owner's store */
@@ -98,6 +110,14 @@ struct reap_runtime {
 
 /* schedule.c */
 extern const struct reap_host reap__runtime_host;
+
+/* What this worker can run, and others could if it were shared. */
+static inline unsigned
+runnable(const struct worker *worker)
+{
+	return worker->loot_count + worker->local.count;
+}
+
 struct worker	*reap__self(void);
 void		 reap__attach(struct worker *self);
 void		 reap__ready(struct reap_context *context);
