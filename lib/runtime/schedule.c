@@ -82,7 +82,7 @@ share(struct worker *w, bool patient)
 	/* Relaxed: only this worker sets it from 0; a thief's clearing is seen by the next switch. */
 	if (REAP_LOAD_RELAXED(&w->offer) == 0) {
 		unsigned n = runnable(w) / 2 + runnable(w) % 2;
-		unsigned most = REAP_LOAD_RELAXED(&rt->hungry) != 0 ? OFFER_MAX : OFFER_FEW;
+		unsigned most = REAP_LOAD_RELAXED(&rt->hungry) >= SEARCHING ? OFFER_MAX : OFFER_FEW;
 		struct reap_context *chain;
 
 		chain = cut_shared(w, n < most ? n : most, &n);
