@@ -380,7 +380,8 @@ doze(struct worker *w)
 /*
  * The last theft was of contexts that did next to nothing.  Their worker would have run them in less time than it took both to move
  * them: it is left alone for as long as that took, so that of a worker's time no more than half is spent like this.  Nobody
- * counts on this worker meanwhile, as if it ran something.  True: it has work of its own.
+ * counts on this worker meanwhile, as if it ran something; not after a theft of a few, as their worker may be about to do something
+ * long, and keeps a few to itself while nobody is idle.  True: it has work of its own.
  */
 static bool
 linger(struct worker *w)
@@ -406,7 +407,7 @@ reap__idle(struct reap_worker *worker)
 	uint64_t ns = rt->nworkers > 1 ? SEARCH_TIME : 0;
 	uint32_t hungry;
 
-	if (w->stolen != 0 && linger(w))
+	if (w->stolen > OFFER_FEW && linger(w))
 		return;
 	w->doze = DOZE_MIN;
 	(void)REAP_ADD_ACQ_REL(&rt->hungry, IDLE + SEARCHING);
