@@ -360,6 +360,7 @@ void			 reap__ref_add(struct reap_worker *worker, struct reap_context *context, 
 /* inbox.c */
 bool			 reap__inbox_push(struct reap__inbox *, struct reap_context *, struct reap_waiter **sleeper);
 void			 reap__inbox_take_cold(struct reap__inbox *);
+struct reap_waiter	*reap__inbox_receive_cold(struct reap_context *parent, struct reap_context *child);
 bool			 reap__inbox_await(struct reap__inbox *, struct reap_waiter *);
 bool			 reap__inbox_unawait(struct reap__inbox *, struct reap_waiter *);
 struct reap_waiter	*reap__inbox_kick(struct reap__inbox *);
@@ -392,29 +393,6 @@ reap__inbox_unlink(struct reap__inbox *inbox, struct reap_context *context)
 	context->prev->next = context->next;
 	if (inbox->corpses == context)
 		inbox->corpses = context->next;
-}
-
-/* Relaxed: of the taker's own worker, which is where it went to sleep. */
-static inline bool
-reap__inbox_sleeps(const struct reap__inbox *inbox)
-{
-	return (REAP_LOAD_RELAXED(&inbox->head) & REAP__INBOX_WAITER) != 0;
-}
-
-/*
- * A child has been put with the corpses, on the worker of the parent, which slept when it was looked at.  The parent, to be
- * readied; NULL: a shared child was faster, and it has not run since.
- */
-static inline struct reap_waiter *
-reap__inbox_wake(struct reap_context *parent)
-{
-	uintptr_t head;
-
-	if (reap__flags(parent) & REAP__KIN)
-		return reap__inbox_kick(&parent->inbox);
-	head = REAP_LOAD_RELAXED(&parent->inbox.head);
-	REAP_STORE_RELAXED(&parent->inbox.head, 0);
-	return (struct reap_waiter *)(head & ~REAP__INBOX_WAITER);
 }
 
 /* Move what has come to the corpses. */

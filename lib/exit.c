@@ -72,12 +72,10 @@ reap__bequeath(struct reap_context *context, struct reap__told *told)
 
 	if (reap__private(reap__flags(context)) && REAP__CLAIM_STATE(claim) == REAP__LIVE) {
 		if (REAP_LIKELY((reap__flags(parent) & (REAP__EXITED | REAP__NO_ZOMBIES)) == 0)) {
-			/* Parent and child are on this worker, and so is whoever will look: nothing of this is atomic. */
+			/* Parent and child are on this worker, and so is whoever will look: little of this is atomic. */
 			REAP_STORE_RELAXED(&context->claim, zombie);
-			reap__inbox_append(&parent->inbox, context);
 			reap__set_flags(context, REAP__LISTED);
-			if (reap__inbox_sleeps(&parent->inbox))
-				tell(told, reap__inbox_wake(parent));
+			tell(told, reap__inbox_receive(parent, context));
 			return;
 		}
 		reap__share_words(context);

@@ -67,6 +67,24 @@ reap__inbox_take_cold(struct reap__inbox *inbox)
 		}
 }
 
+/* Something has come, or the parent sleeps there. */
+struct reap_waiter *
+reap__inbox_receive_cold(struct reap_context *parent, struct reap_context *child)
+{
+	struct reap__inbox	*inbox = &parent->inbox;
+	uintptr_t		 head = REAP_LOAD_RELAXED(&inbox->head);
+
+	if (is_list(head))
+		reap__inbox_take_cold(inbox);
+	reap__inbox_append(inbox, child);
+	if ((head & REAP__INBOX_WAITER) == 0)
+		return NULL;
+	if (reap__flags(parent) & REAP__KIN)
+		return reap__inbox_kick(inbox);	/* shared children may be about to wake it as well */
+	REAP_STORE_RELAXED(&inbox->head, 0);
+	return (struct reap_waiter *)(head & ~REAP__INBOX_WAITER);
+}
+
 /* The taker is about to sleep (it is off the CPU).  False: something has come, or another sleeps there: do not. */
 bool
 reap__inbox_await(struct reap__inbox *inbox, struct reap_waiter *waiter)

@@ -131,6 +131,24 @@ reap__lands_plainly(const struct reap_worker *worker, const struct reap_context 
 	return (reap__flags(dead) & REAP__PLAIN) != 0 && worker->cache.count < worker->cache.batch;
 }
 
+/*
+ * A child that is private to its parent's worker has ended there: it comes to the corpses behind those that have come so far.  Returns
+ * the parent, to be readied, if that slept; relaxed, as it went to sleep on this worker.  A sleep that a shared child has ended is
+ * over, and the parent has not run since.
+ */
+REAP__INLINE struct reap_waiter *
+reap__inbox_receive(struct reap_context *parent, struct reap_context *child)
+{
+	struct reap__inbox	*inbox = &parent->inbox;
+	uintptr_t		 head = REAP_LOAD_RELAXED(&inbox->head);
+
+	if (head == 0) {
+		reap__inbox_append(inbox, child);
+		return NULL;
+	}
+	return reap__inbox_receive_cold(parent, child);
+}
+
 /* Whether the exit of the context that runs on the worker is plain, and its parent is there to be told. */
 REAP__INLINE bool
 reap__exits_plainly(const struct reap_context *context, uint32_t flags)
@@ -149,6 +167,7 @@ reap__plain_exit(struct reap_worker *worker, struct reap_context *context, uint3
 {
 	struct reap_context	*parent = context->parent;
 	uint64_t		 claim = REAP_LOAD_RELAXED(&context->claim);
+	struct reap_waiter	*sleeper;
 	bool			 awaited = true;
 
 	flags |= REAP__EXITED;
@@ -156,13 +175,11 @@ reap__plain_exit(struct reap_worker *worker, struct reap_context *context, uint3
 	reap__count_own(&worker->count.plain, 1);
 	if (REAP__CLAIM_STATE(claim) == REAP__LIVE) {
 		REAP_STORE_RELAXED(&context->claim, claim + (REAP__ZOMBIE - REAP__LIVE));
-		reap__inbox_append(&parent->inbox, context);
 		flags |= REAP__LISTED;
-		awaited = reap__inbox_sleeps(&parent->inbox);
-		if (REAP_UNLIKELY(awaited)) {
-			worker->told.who[0] = reap__inbox_wake(parent);
-			awaited = worker->told.who[0] != NULL;
-		}
+		sleeper = reap__inbox_receive(parent, context);
+		awaited = sleeper != NULL;
+		if (REAP_UNLIKELY(awaited))
+			worker->told.who[0] = sleeper;
 	}
 	/* Release: as in die(). */
 	REAP_STORE_RELEASE(&context->flags, flags);
@@ -302,19 +319,18 @@ reap__leave_plainly(struct reap_worker *worker, struct reap_context *to, int (*a
 	return reap__leave(worker, to, after, arg);
 }
 
-/* Whether the child of the running context, which it has claimed or finds on its list, is off the CPU and plain. */
+/* Whether the child of the running context, which it has claimed or finds on its list, is off the CPU and has ended plainly. */
 REAP__INLINE bool
 reap__collects_plainly(const struct reap_context *child)
 {
-	return (reap__flags(child) & (REAP__PLAIN | REAP__KIN)) == REAP__PLAIN && child->kids == 0 &&
-	    reap_completion_posted(&child->done);
+	return (reap__flags(child) & REAP__PLAIN) != 0 && reap_completion_posted(&child->done);
 }
 
 /* The same, and it is on the list. */
 REAP__INLINE bool
 reap__collects_listed(const struct reap_context *child)
 {
-	return (reap__flags(child) & (REAP__PLAIN | REAP__KIN | REAP__LISTED)) == (REAP__PLAIN | REAP__LISTED) && child->kids == 0 &&
+	return (reap__flags(child) & (REAP__PLAIN | REAP__LISTED)) == (REAP__PLAIN | REAP__LISTED) &&
 	    reap_completion_posted(&child->done);
 }
 
