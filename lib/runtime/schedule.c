@@ -31,17 +31,18 @@ reap__attach(struct worker *self)
 }
 
 /* The oldest that is not bound. */
-static inline struct reap_context *
+static struct reap_context *
 take(struct worker *w)
 {
 	struct reap_context *context = w->loot;
 
-	if (REAP_LIKELY(context == NULL))
+	if (context == NULL)
 		return queue_pop(&w->local);
 	/* Another processor has it in its cache: the next one comes while this one runs. */
 	w->loot = *reap_context_link(context);
 	w->loot_count--;
-	prefetch_context(w->loot);
+	if (w->loot != NULL)
+		prefetch_context(w->loot);
 	return context;
 }
 
@@ -74,7 +75,7 @@ cut_shared(struct worker *w, unsigned n, unsigned *count)
  * Offer the older half of what is queued, if there is no offer yet.  Not many while nobody asks for them: shared contexts cost more,
  * even if it is this worker that runs them in the end.
  */
-static void
+static __attribute__((noinline)) void
 share(struct worker *w, bool patient)
 {
 	struct reap_runtime *rt = w->runtime;
@@ -161,13 +162,43 @@ reap__gather(struct worker *w)
 	return runnable(w) + w->bound.count > 0;
 }
 
-static struct reap_context *
-pop(struct worker *w)
+/* By turns, so that neither queue starves the other. */
+static __attribute__((noinline)) struct reap_context *
+pop_by_turns(struct worker *w)
 {
-	/* By turns, so that neither queue starves the other. */
 	if (w->bound.count > 0 && (w->ticks % 2 == 0 || runnable(w) == 0))
 		return queue_pop(&w->bound);
 	return take(w);
+}
+
+static inline struct reap_context *
+pop(struct worker *w)
+{
+	return REAP_LIKELY(w->loot_count + w->bound.count == 0) ? queue_pop(&w->local) : pop_by_turns(w);
+}
+
+/* Now and then. */
+static __attribute__((noinline)) void
+look_around(struct worker *w)
+{
+	expire(w);
+	if (w->ticks % FAIR_TICKS == 0) {
+		/* What nobody took runs before it is offered again.  Twice its number: `bound' has its turns too. */
+		if (REAP_LOAD_RELAXED(&w->offer) != 0)
+			w->fair_until = w->ticks + 2 * w->offer_count;
+		reap__poll(w);
+		(void)reap__gather(w);
+	}
+}
+
+/* The queues are empty. */
+static __attribute__((noinline)) struct reap_context *
+gathered(struct worker *w)
+{
+	struct reap_context *context = reap__gather(w) ? pop(w) : NULL;
+
+	maybe_share(w, true);
+	return context;
 }
 
 static struct reap_context *
@@ -181,22 +212,20 @@ next(struct reap_worker *worker)
 	if (REAP_UNLIKELY(REAP_LOAD_RELAXED(&w->token) != 0))
 		return NULL;
 	w->ticks++;
-	if (REAP_UNLIKELY(w->ticks % TIMER_TICKS == 0)) {
-		expire(w);
-		if (w->ticks % FAIR_TICKS == 0) {
-			/* What nobody took runs before it is offered again.  Twice its number: `bound' has its turns too. */
-			if (REAP_LOAD_RELAXED(&w->offer) != 0)
-				w->fair_until = w->ticks + 2 * w->offer_count;
-			reap__poll(w);
-			(void)reap__gather(w);
-		}
-	}
-	(void)stack_take(&w->inbox, &w->bound);
+	if (REAP_UNLIKELY(w->ticks % TIMER_TICKS == 0))
+		look_around(w);
+	if (REAP_UNLIKELY(REAP_LOAD_RELAXED(&w->inbox) != 0))
+		(void)stack_take(&w->inbox, &w->bound);
 	context = pop(w);
-	if (context == NULL && reap__gather(w))
-		context = pop(w);
-	maybe_share(w, true);
-	return context;
+	if (REAP_LIKELY(context != NULL)) {
+		maybe_share(w, true);
+		return context;
+	}
+	/* Relaxed: as reap__gather() looks, at all that it does. */
+	if (timer_next(&w->timers) == UINT64_MAX && REAP_LOAD_RELAXED(&w->offer) == 0 &&
+	    REAP_LOAD_RELAXED(&w->runtime->injected) == 0)
+		return NULL;
+	return gathered(w);
 }
 
 void

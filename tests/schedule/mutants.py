@@ -180,7 +180,7 @@ MUTANTS = [
        r'if (!M) \g<0>')],
      'plain plain_direct private_parent'),
     ('named-not-shared', 'whoever names a private context does not share it',
-     [(r'if \((reap__private\(reap__flags\(context\)\))\)(?=\n\t\tshare_here\(context\);\n\treturn \(struct reap_handle\))',
+     [(r'if \((reap__private\(reap__flags\(context\)\))\)(?= \{\n\t\tmust_be_here\(context\);\n\t\treap__share_words\(context\);\n\t\}\n\treturn)',
        r'if (!M && \1)')],
      'private_named private_parent'),
     ('plain-though-named', 'a plain context that was named still ends as a plain one',
@@ -201,8 +201,8 @@ MUTANTS = [
      [(r'(!\(reap__flags\(self\) & REAP__KIN\)) &&(?=\s*REAP_LOAD_RELAXED\(&sleep->inbox->head\))', r'(M || \1) &&')],
      'plain plain_direct'),
     ('plain-to-kin', 'a plain child of a parent that has shared ones takes its waiter by a store',
-     [(r'\(reap__flags\(context->parent\) & \(REAP__KIN \| REAP__EXITED \| REAP__NO_ZOMBIES\)\) == 0(?=;\n\})', r'(M || \g<0>)')],
-     'plain plain_direct'),
+     [(r'if \((reap__flags\(parent\) & REAP__KIN)\)(?=\n\t\treturn reap__inbox_kick)', r'if (!M && \1)')],
+     'plain_kin'),
 
     # -- the adopter
     ('drains-the-running', 'a drain takes whoever has come, be it on the CPU',

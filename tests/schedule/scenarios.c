@@ -1532,6 +1532,29 @@ plain_parent(void)
 	stop();
 }
 
+/* The parent sleeps for any: a plain child that ends here may wake it, or a thread that takes its named one off its hands. */
+static intptr_t
+kin_body(void *arg)
+{
+	intptr_t status = body(arg);
+
+	(void)go("second", named_by_itself_body, 0);
+	(void)go("third", body, 0);
+	while (wait_any() == 0)
+		continue;
+	return status;
+}
+
+static void
+plain_kin(void)
+{
+	start();
+	(void)go("parent", kin_body, 0);
+	made_all();
+	CHECK(wait_any() == 0);
+	stop();
+}
+
 /* Each ends for the next one, who is fresh: its stack goes with that, unless the host has named it. */
 static void
 plain_row(void)
@@ -2117,6 +2140,7 @@ const struct schedule_scenario schedule_scenarios[] = {
 	{ "plain", V_PLAIN, 1, 2, plain_and_kept, { plain_parent, joins }, finish,
 	    "plain lives, one of which gives its name away while it runs" },
 	{ "plain_direct", V_PLAIN, 1, 2, plain_and_direct, { plain_parent, joins }, finish, "the same, straight to the sleeper" },
+	{ "plain_kin", V_PLAIN, 2, 3, plain_and_kept, { plain_kin, joins }, finish, "one that gave its name away, and one that is plain" },
 	{ "plain_parent", V_PLAIN, 1, 2, plain_and_kept, { plain_parent_named, joins }, finish,
 	    "their parent gives its name away" },
 	{ "plain_row", V_PLAIN, 1, 2, plain_and_named, { plain_row, joins }, finish,

@@ -259,6 +259,38 @@ TEST(fresh, has_nothing_of_who_was_destroyed)
 	host_close(&h);
 }
 
+/* It is settled where it runs: until then nothing of the stack is read or written. */
+TEST(fresh, one_that_is_shared_takes_its_stack_along)
+{
+	struct host			h;
+	struct reap_exit_listener	stale = { .exiting = must_not_hear };
+	struct reap_context		*child;
+	struct reap__stack		*stack;
+	struct reap__live		*live;
+
+	open_fresh(&h, (struct reap_domain_options){ 0 });
+	warm(4);
+	child = spawn_fresh(&h, host_return, (void *)5);
+	stack = h.worker->cache.list;
+	live = reap__live_of(stack);
+#if !HOST_SANITIZED	/* which knows that it is nobody's */
+	live->clean = NULL;
+	live->young.listeners = &stale;
+#endif
+	CHECK_EQ(reap_context_share(child), 0);
+	CHECK_EQ(reap__fresh(child), promises(&h));
+	CHECK_EQ(reap_context_state(child), REAP_STATE_NEW);
+	if (promises(&h)) {
+		CHECK(child->stack == stack && child->live == live);
+#if !HOST_SANITIZED
+		CHECK(live->young.listeners == &stale);
+#endif
+	}
+	wait_for(child, 5);
+	CHECK_EQ(host_stats(&h).live, 0);
+	host_close(&h);
+}
+
 TEST(fresh, waited_for_without_patience)
 {
 	struct host		h;
