@@ -14,7 +14,7 @@
 
 #include <reap.h>
 
-/* Soon to be run: both lines of the descriptor, to be written. */
+/* Soon to be run: its descriptor, two lines of the cache, to be written. */
 static inline void
 prefetch_context(const struct reap_context *context)
 {
@@ -61,6 +61,8 @@ queue_pop(struct queue *queue)
 	queue->first = *reap_context_link(context);
 	if (queue->first == NULL)
 		queue->last = &queue->first;
+	else
+		prefetch_context(queue->first);		/* of a thousand, it is in no first-level cache any more */
 	queue->count--;
 	return context;
 }
