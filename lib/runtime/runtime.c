@@ -92,6 +92,7 @@ make_domain(struct reap_runtime *rt, const struct reap_domain_options *wanted)
 	options.user = rt;
 	rt->clock = options.clock;
 	rt->clock_arg = options.clock_arg;
+	rt->observed = host.on_switch != NULL;
 	return reap_domain_create(&options, &rt->domain);
 }
 

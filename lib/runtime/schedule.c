@@ -243,14 +243,15 @@ reap__enqueue(struct worker *w, struct reap_context *context)
 
 /*
  * Who would be offered to others has to be off the CPU first: that one is readied by the landing.  What waits in `local' is this
- * worker's own, and it will look there again after the switch at the earliest, so that one may be queued before.
+ * worker's own, and it will look there again after the switch at the earliest, so that one may be queued before.  Unless an observer
+ * of the embedder's runs in between, which could ready somebody.
  */
 void
 reap__pause(struct worker *w)
 {
 	struct reap_context *self = reap_worker_current(w->reap), *to;
 
-	if (REAP_UNLIKELY(may_share(w, w->local.count + 1) || self == reap_worker_base(w->reap))) {
+	if (REAP_UNLIKELY(may_share(w, runnable(w) + 1) || w->runtime->observed || self == reap_worker_base(w->reap))) {
 		w->pausing = true;
 		w = reap_worker_user(reap_yield(w->reap));
 		w->pausing = false;		/* if there was nothing to yield to */

@@ -89,6 +89,7 @@ struct reap_runtime {
 	uint64_t (*clock)(void *);	/* the domain's; NULL: CLOCK_MONOTONIC */
 	void	*clock_arg;
 	struct reap_poller poller;	/* poll may be NULL */
+	bool	 observed;		/* the embedder has an on_switch() */
 
 	/* Read at every switch, written when a worker runs dry or finds work again. */
 	alignas(LINE) uint32_t hungry;	/* IDLE for each idle worker, and SEARCHING if it is not asleep; see idle.c */
