@@ -340,8 +340,12 @@ must_be_here(const struct reap_context *context)
 static void
 carry(struct reap_context *context)
 {
-	struct reap__stack *stack = reap__stack_fetch(&context->live->home->cache);
+	struct reap__stack_cache	*cache = &context->live->home->cache;
+	struct reap__stack		*stack = reap__stack_fetch(cache);
 
+#ifdef __GNUC__
+	__builtin_prefetch(cache->list);	/* the next one's, which another worker may have put there */
+#endif
 	context->stack = stack;
 	context->live = reap__live_of(stack);
 }

@@ -30,13 +30,6 @@
 #include <reap/atomic.h>
 #include <reap/stack.h>
 
-/* Soon to be used; any address. */
-#if defined(__GNUC__)
-#define REAP__PREFETCH(address)	__builtin_prefetch(address)
-#else
-#define REAP__PREFETCH(address)	((void)0)
-#endif
-
 struct reap__slab;
 
 /* One line of the cache each, side by side: neither false sharing nor a common set. */
@@ -241,7 +234,6 @@ reap__stack_fetch(struct reap__stack_cache *cache)
 		cache->owed = s->batch;
 	}
 	cache->list = s->next;
-	REAP__PREFETCH(s->next);	/* another worker may have put it there */
 	REAP_STORE_RELAXED(&cache->hits, cache->hits + 1);	/* no order: statistics */
 	return s;
 }
