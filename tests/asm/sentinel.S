@@ -54,7 +54,7 @@
 	mov	%rax, %r8
 	mov	sentinel_control(%rip), %r9
 	FILL
-	call	*%r11
+	notrack call *%r11
 	pop	%r8
 	.cfi_adjust_cfa_offset -8
 	mov	%rbx, 0(%r8)
@@ -86,7 +86,7 @@
 	mov	%rcx, %r11		/* how */
 	mov	sentinel_control(%rip), %rdx
 	FILL
-	call	*%r11
+	notrack call *%r11
 	ud2
 	.cfi_endproc
 	.size	sentinel_jump, . - sentinel_jump

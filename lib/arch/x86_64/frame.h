@@ -63,7 +63,7 @@ void	reap__md_start(void) __attribute__((visibility("hidden")));
 static inline void
 reap_md_control(uint64_t *control)
 {
-	__asm__ volatile ("stmxcsr (%1); fnstcw 4(%1)" : "=m" (*control) : "r" (control));
+	__asm__ volatile ("stmxcsr %0; fnstcw %1" : "=m" (*(char (*)[4])control), "=m" (((char (*)[2])control)[2]));
 }
 
 static inline void *

@@ -54,34 +54,35 @@
 	.endm
 
 /*
- * Compare the control words in force, stored at `own'(%rsp), with those of the frame at %rsi; go to `differ' if need be.
- *	live	%rsi to, %rdx pass		free	%rax %rcx %rdi %r8-%r11
+ * Compare the control words in force, stored at `own'(%rsp), with those at `to': a frame, or where the maker of a new context has
+ * left its own.  Go to `differ' if need be.
+ *	free	%rax %r10 %r11
  */
-	.macro	COMPARE_CONTROL own, differ
-	mov	\own+REAP__FRAME_MXCSR(%rsp), %ecx
-	xor	REAP__FRAME_MXCSR(%rsi), %ecx
-	cmp	$REAP__MXCSR_FLAGS, %ecx
+	.macro	COMPARE_CONTROL own, differ, to=%rsi
+	mov	\own+REAP__FRAME_MXCSR(%rsp), %r10d
+	xor	REAP__FRAME_MXCSR(\to), %r10d
+	cmp	$REAP__MXCSR_FLAGS, %r10d
 	ja	\differ
-	movzwl	\own+REAP__FRAME_X87CW(%rsp), %ecx
-	cmp	%cx, REAP__FRAME_X87CW(%rsi)
+	movzwl	\own+REAP__FRAME_X87CW(%rsp), %r10d
+	cmp	%r10w, REAP__FRAME_X87CW(\to)
 	jne	\differ
 	.endm
 
 /* FNCLEX first: a flag left by another context must not trap here just because this one has it unmasked. */
-	.macro	LOAD_CONTROL
-	ldmxcsr	REAP__FRAME_MXCSR(%rsi)
+	.macro	LOAD_CONTROL to=%rsi
+	ldmxcsr	REAP__FRAME_MXCSR(\to)
 	fnclex
-	fldcw	REAP__FRAME_X87CW(%rsi)
+	fldcw	REAP__FRAME_X87CW(\to)
 	.endm
 
 /*
- * Become the context whose frame is at %rsi.
- *	in	%rsi to, %rdx pass		out	%rax pass, callee-saved registers and %rsp the target's
+ * Become the context whose frame is at `to'.
+ *	free	%rcx		out	%rax pass, callee-saved registers and %rsp the target's
  */
-	.macro	RESUME
-	mov	%rsi, %rsp
+	.macro	RESUME to=%rsi, pass=%rdx
+	mov	\to, %rsp
 	CFI_FRAME
-	mov	%rdx, %rax
+	mov	\pass, %rax
 	mov	REAP__FRAME_RIP(%rsp), %rcx
 	mov	REAP__FRAME_RBP(%rsp), %rbp
 	mov	REAP__FRAME_RBX(%rsp), %rbx
@@ -95,7 +96,7 @@
 	ud2
 	.endm
 
-/* IBT: every indirect landing is an ENDBR64 or reached by NOTRACK.  Not SHSTK: the shadow stack is not switched. */
+/* IBT: every indirect landing is an ENDBR64 or reached by NOTRACK.  Who switches is hidden, and called directly alone.  Not SHSTK: the shadow stack is not switched. */
 	.macro	NOTES
 #ifdef __ELF__
 	.section .note.GNU-stack, "", @progbits

@@ -16,7 +16,6 @@
  */
 	FUNCTION reap_md_swap
 	.cfi_startproc
-	endbr64
 	SAVE	above=0
 	COMPARE_CONTROL own=0, differ=.Lswap_differ
 .Lswap_resume:
@@ -37,18 +36,15 @@
  */
 	FUNCTION reap_md_jump
 	.cfi_startproc
-	endbr64
-	mov	%rsi, %rdx
-	mov	%rdi, %rsi
 	stmxcsr	REAP__FRAME_MXCSR-8(%rsp)
 	fnstcw	REAP__FRAME_X87CW-8(%rsp)
-	COMPARE_CONTROL own=-8, differ=.Ljump_differ
+	COMPARE_CONTROL own=-8, differ=.Ljump_differ, to=%rdi
 .Ljump_resume:
 	.cfi_remember_state
-	RESUME
+	RESUME	to=%rdi, pass=%rsi
 	.cfi_restore_state
 .Ljump_differ:
-	LOAD_CONTROL
+	LOAD_CONTROL to=%rdi
 	jmp	.Ljump_resume
 	.cfi_endproc
 	.size	reap_md_jump, . - reap_md_jump

@@ -28,7 +28,6 @@
  */
 	FUNCTION reap_md_switch
 	.cfi_startproc
-	endbr64
 	SAVE	above=16
 	lea	reap__md_switched(%rip), %rax
 	mov	%rax, REAP__FRAME_RIP(%rsp)
@@ -82,7 +81,6 @@ reap__md_switched:
  */
 	FUNCTION reap_md_leave
 	.cfi_startproc
-	endbr64
 	SAVE	above=32
 	mov	%rcx, REAP__FRAME_SIZE(%rsp)
 	mov	%r8, REAP__FRAME_SIZE+8(%rsp)
@@ -123,35 +121,15 @@ reap__md_left:
 
 /*
  * Become a context that has not run and has no frame: what the registers hold is nobody's.
- *	in	%rdi top, %rsi pass, %rax where its control words are		live	%rdi %rsi
- */
-	.macro	COMPARE_CONTROL_WITH_NEW own, differ
-	mov	\own+REAP__FRAME_MXCSR(%rsp), %r10d
-	xor	REAP__FRAME_MXCSR(%rax), %r10d
-	cmp	$REAP__MXCSR_FLAGS, %r10d
-	ja	\differ
-	movzwl	\own+REAP__FRAME_X87CW(%rsp), %r10d
-	cmp	%r10w, REAP__FRAME_X87CW(%rax)
-	jne	\differ
-	.endm
-
-	.macro	LOAD_CONTROL_OF_NEW
-	ldmxcsr	REAP__FRAME_MXCSR(%rax)
-	fnclex
-	fldcw	REAP__FRAME_X87CW(%rax)
-	.endm
-
-/*
+ *
  * _Noreturn void reap_md_launch(void *top, struct reap_worker *worker, const uint64_t *control)
  *	in	%rdi top, %rsi worker, %rdx control
  */
 	FUNCTION reap_md_launch
 	.cfi_startproc
-	endbr64
-	mov	%rdx, %rax
 	stmxcsr	REAP__FRAME_MXCSR-8(%rsp)
 	fnstcw	REAP__FRAME_X87CW-8(%rsp)
-	COMPARE_CONTROL_WITH_NEW own=-8, differ=.Llaunch_differ
+	COMPARE_CONTROL own=-8, differ=.Llaunch_differ, to=%rdx
 .Llaunch_go:
 	.cfi_remember_state
 	mov	%rdi, %rsp
@@ -163,7 +141,7 @@ reap__md_left:
 	ud2
 	.cfi_restore_state
 .Llaunch_differ:
-	LOAD_CONTROL_OF_NEW
+	LOAD_CONTROL to=%rdx
 	jmp	.Llaunch_go
 	.cfi_endproc
 	.size	reap_md_launch, . - reap_md_launch
@@ -175,14 +153,12 @@ reap__md_left:
  */
 	FUNCTION reap_md_leave_launch
 	.cfi_startproc
-	endbr64
 	SAVE	above=32
 	mov	%rcx, REAP__FRAME_SIZE(%rsp)
 	mov	%r8, REAP__FRAME_SIZE+8(%rsp)
 	lea	reap__md_left(%rip), %rax
 	mov	%rax, REAP__FRAME_RIP(%rsp)
-	mov	%r9, %rax
-	COMPARE_CONTROL_WITH_NEW own=0, differ=.Lleave_launch_differ
+	COMPARE_CONTROL own=0, differ=.Lleave_launch_differ, to=%r9
 .Lleave_launch_go:
 	.cfi_remember_state
 	mov	%rsi, %rsp
@@ -194,7 +170,7 @@ reap__md_left:
 	ud2
 	.cfi_restore_state
 .Lleave_launch_differ:
-	LOAD_CONTROL_OF_NEW
+	LOAD_CONTROL to=%r9
 	jmp	.Lleave_launch_go
 	.cfi_endproc
 	.size	reap_md_leave_launch, . - reap_md_leave_launch
