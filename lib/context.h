@@ -99,12 +99,14 @@ reap__adopted(uint64_t claim)
 #define REAP__KIN		0x800u	/* as a parent: it has or had a shared child, who writes to its inbox */
 #define REAP__BOUND		0x1000u	/* not shared, with children that are not, or a base: only its home runs it */
 #define REAP__POLICY_SHIFT	13	/* enum reap_policy, 3 bits */
-#define REAP__AWAITED		0x10000u /* somebody waits for it who was told, or resumed, before the landing; by itself */
+#define REAP__AWAITED		0x10000u /* somebody waits for it who was told, or resumed, before the landing; by itself.  Its parent
+					  * sleeps for it alone, plainly; by that one */
 #define REAP__PLAIN		0x20000u /* born by reap_spawn() with nothing uncommon about it: plain.h */
 #define REAP__THINS		0x40000u /* its policy may leave a thin zombie of a plain one; with PLAIN only */
 #define REAP__OWNED		0x80000u /* its resumer reaps it: resume.c */
 #define REAP__SIMPLE		0x100000u /* OWNED, born by reap_spawn_owned() with nothing uncommon about it: resume.c */
-#define REAP__PLAINLY		(REAP__PLAIN | REAP__THINS | REAP__SIMPLE)	/* go together */
+#define REAP__STRAIGHT		0x200000u /* its end may go straight to its parent, who gets the stack as well; with PLAIN only */
+#define REAP__PLAINLY		(REAP__PLAIN | REAP__THINS | REAP__STRAIGHT | REAP__SIMPLE)	/* go together */
 #define REAP__POLICY_OF(flags)	((enum reap_policy)((flags) >> REAP__POLICY_SHIFT & 7))
 
 /*
@@ -214,7 +216,7 @@ struct reap__live {
 	reap_entry		*entry;
 	void			*arg;
 	struct reap_worker	*home;		/* PINNED, BASE, BOUND: the only worker that runs it */
-	struct reap_worker	*clean;		/* home, if a plain life ended here: then `young' is zero; else not home */
+	struct reap_worker	*clean;		/* home, if a plain life ended here: then `young' is zero; else NULL, or not who asks */
 	struct {				/* all zero at birth */
 		struct reap_exit_listener *listeners;	/* newest first */
 		struct reap_context	*claimed;	/* whom it waits for, having claimed it; itself in a resume */
@@ -418,7 +420,8 @@ struct reap_context	*reap__follower(const struct reap_worker *, struct reap_wait
 
 /* resume.c */
 struct reap_context	*reap__resumer_of(struct reap_context *);
-void			 reap__simple_exit(struct reap_worker *, struct reap_context *, intptr_t status);
+_Noreturn void		 reap__simple_exit(struct reap_worker *, struct reap_context *, uint32_t flags, intptr_t status)
+			    __attribute__((visibility("hidden")));
 uint32_t		 reap__simple_birth(const struct reap_domain *);
 
 /* landing.c: from off the CPU to the post */

@@ -229,8 +229,8 @@ exit_cold(struct reap_worker *worker, intptr_t status)
 
 	if (worker == NULL || (context = worker->current)->flags & REAP__BASE)
 		reap_misuse("exit-base", "reap_exit() was called outside a context, or by the base context of a worker");
-	if (context->flags & REAP__SIMPLE)
-		reap__simple_exit(worker, context, status);	/* comes back if it is not, after all */
+	if (reap__exits_simply(context, context->flags))
+		reap__simple_exit(worker, context, context->flags, status);
 	domain = worker->domain;
 	if (domain->host.locks_held != NULL && domain->host.locks_held(context))
 		reap_misuse("exit-with-lock", "a context ended holding a lock of its host");
@@ -278,12 +278,49 @@ exit_awaited(struct reap_worker *worker)
 	reap__jump_plainly(worker, REAP_UNLIKELY(to != NULL) ? to : reap__plain_follower(worker, worker->current));
 }
 
+/*
+ * Its parent sleeps for it, and nothing else: the claim is the parent's, the inbox is not in play.  If nothing is runnable the parent
+ * goes on, who finds it in the slot: plainly_woken().
+ */
+REAP__INLINE _Noreturn void
+exit_straight(struct reap_worker *worker, struct reap_context *context, uint32_t flags, intptr_t status)
+{
+	struct reap_context *to;
+
+	context->status = status;
+	reap__count_own(&worker->count.plain, 1);
+	/* Release: as in die(). */
+	REAP_STORE_RELEASE(&context->flags, flags | REAP__EXITED);
+	reap_slot_put(&worker->slot, &context->done);	/* aborts if full [3] */
+	to = worker->domain->host.next(worker);
+	if (REAP_UNLIKELY(to != NULL))
+		reap__jump_plainly(worker, to);
+	context = worker->current;
+	REAP_STORE_RELAXED(&context->done.reap__word, REAP__PENDING);	/* nobody need be readied */
+	reap__jump_straight(worker, context->parent);
+}
+
+/* Not PLAIN, or KIN, or AWAITED.  worker: where it is at home, if it is. */
+static _Noreturn __attribute__((noinline)) void
+exit_otherwise(struct reap_worker *worker, struct reap_context *context, uint32_t flags, intptr_t status)
+{
+	if (reap__exits_straight(context, flags))
+		exit_straight(worker, context, flags, status);
+	if (reap__exits_simply(context, flags))
+		reap__simple_exit(worker, context, flags, status);
+	if (reap__exits_plainly(context, flags) && reap__plain_exit(worker, context, flags, status))
+		exit_awaited(worker);
+	exit_cold(reap_worker_self(), status);
+}
+
 REAP__INLINE _Noreturn void
 exit_now(struct reap_worker *worker, struct reap_context *context, uint32_t flags, intptr_t status)
 {
 	struct reap_context *to;
 
-	if (REAP_UNLIKELY(!reap__exits_plainly(context, flags)))
+	if (REAP_UNLIKELY((flags & (REAP__PLAIN | REAP__KIN | REAP__AWAITED)) != REAP__PLAIN))
+		exit_otherwise(worker, context, flags, status);
+	if (REAP_UNLIKELY(!reap__exits_plainly(context, REAP__PLAIN)))
 		exit_cold(worker, status);
 	if (reap__plain_exit(worker, context, flags, status))
 		exit_awaited(worker);
@@ -313,14 +350,7 @@ reap_exit(intptr_t status)
 REAP__INLINE _Noreturn void
 ended(struct reap_context *context, intptr_t status)
 {
-	uint32_t flags = reap__flags(context);
-
-	if (REAP_UNLIKELY((flags & REAP__PLAIN) == 0)) {
-		if (flags & REAP__SIMPLE)
-			reap__simple_exit(context->live->home, context, status);	/* comes back if it is not, after all */
-		exit_cold(reap_worker_self(), status);
-	}
-	exit_now(context->live->home, context, flags, status);	/* it has not left its home */
+	exit_now(context->live->home, context, reap__flags(context), status);	/* who is plain, or simple, has not left its home */
 }
 
 /* The first instruction of every context: a landing like any other [4].  And its last ones, if it returns. */
@@ -352,10 +382,11 @@ reap__entry_fresh(void *pass)
 	reap_entry		*entry = context->fresh.entry;
 	void			*arg = context->fresh.arg;
 
-	worker->slot.reap__prev = 0;
-	if (REAP_LIKELY(done != NULL))
+	if (REAP_LIKELY(done != NULL)) {
+		worker->slot.reap__prev = 0;
 		/* Release: pairs with reap_completion_posted(). */
 		REAP_STORE_RELEASE(&done->reap__word, REAP__POSTED);
+	}
 	REAP_STORE_RELAXED(&context->inbox.head, 0);
 	context->inbox.corpses = NULL;
 	ended(context, entry(arg));

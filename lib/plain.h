@@ -40,7 +40,8 @@ reap__plain_birth(const struct reap_domain *domain)
 	    domain->policy != REAP_POLICY_PARENT))
 		return 0;
 	return (uint32_t)domain->policy << REAP__POLICY_SHIFT | REAP__BOUND | REAP__PLAIN |
-	    (domain->policy != REAP_POLICY_PARENT ? REAP__THINS : 0);
+	    (domain->policy != REAP_POLICY_PARENT ? REAP__THINS : 0) |
+	    (domain->policy != REAP_POLICY_SUCCESSOR && host->direct ? REAP__STRAIGHT : 0);
 }
 
 /* What all who are born fresh have in common: the descriptor is the worker's next free one, a stack can be promised. */
@@ -112,7 +113,7 @@ reap__settle(struct reap_worker *worker, struct reap_context *context)
 	struct reap__live	*live = reap__live_of(stack);
 
 	reap__san_plain_reuse(stack->lo, (size_t)(stack->top - stack->lo));
-	if (live->clean != worker || live->home != worker) {
+	if (REAP_UNLIKELY(live->clean != worker)) {
 		live->home = live->clean = worker;
 		memset(&live->young, 0, sizeof(live->young));
 	}
@@ -155,6 +156,21 @@ reap__exits_plainly(const struct reap_context *context, uint32_t flags)
 {
 	return (flags & (REAP__PLAIN | REAP__KIN)) == REAP__PLAIN && context->kids == 0 &&
 	    (reap__flags(context->parent) & (REAP__EXITED | REAP__NO_ZOMBIES)) == 0;
+}
+
+/* Whether its parent sleeps for it alone, and may be switched to at its end if nothing is runnable. */
+REAP__INLINE bool
+reap__exits_straight(const struct reap_context *context, uint32_t flags)
+{
+	return (flags & (REAP__STRAIGHT | REAP__AWAITED | REAP__KIN)) == (REAP__STRAIGHT | REAP__AWAITED) && context->kids == 0;
+}
+
+/* Whether it goes to its resumer, who reaps it: resume.c. */
+REAP__INLINE bool
+reap__exits_simply(const struct reap_context *context, uint32_t flags)
+{
+	return (flags & (REAP__SIMPLE | REAP__KIN)) == REAP__SIMPLE && context->kids == 0 &&
+	    REAP_LOAD_RELAXED(&context->prev) != context;
 }
 
 /*
@@ -269,12 +285,14 @@ reap__plain_landing(struct reap_worker *worker, struct reap_context *context)
 		waiter->ready(waiter);
 }
 
-/* Whether the running context, no base context, may claim the child that lives and sleep: it waits for nobody, hence not for us. */
+/*
+ * Whether the running context, no base context, may claim its child that lives and sleep: it waits for nobody, hence not for us.  Who
+ * is plain and lives is LIVE: only its parent could have claimed it, who would sleep.
+ */
 REAP__INLINE bool
-reap__sleeps_plainly(const struct reap_context *self, const struct reap_context *child)
+reap__sleeps_plainly(const struct reap_context *self, const struct reap_context *child, uint32_t flags)
 {
-	return (reap__flags(child) & (REAP__PLAIN | REAP__EXITED)) == REAP__PLAIN && (reap__flags(self) & REAP__BASE) == 0 &&
-	    REAP__CLAIM_STATE(REAP_LOAD_RELAXED(&child->claim)) == REAP__LIVE &&
+	return (flags & (REAP__PLAIN | REAP__EXITED | REAP__KIN)) == REAP__PLAIN && (self->flags & REAP__BASE) == 0 &&
 	    child->live->young.claimed == NULL;
 }
 
@@ -286,35 +304,45 @@ REAP__INLINE struct reap_context *
 reap__plain_sleep(struct reap_worker *worker, struct reap_context *self, struct reap_context *child,
     struct reap_result *result)
 {
-	struct reap__live *live = self->live;
+	struct reap__live	*live = self->live;
+	struct reap_context	*to;
 
 	reap__slot_must_be_empty(worker);
 	REAP_STORE_RELAXED(&child->prev, self);
-	REAP_STORE_RELAXED(&child->claim, REAP_LOAD_RELAXED(&child->claim) + (REAP__CLAIMED - REAP__LIVE));
+	reap__count_own(&child->claim, REAP__CLAIMED - REAP__LIVE);
 	live->young.claimed = child;
 	live->result = result;
+	child->flags |= REAP__AWAITED;		/* nobody else is there to read them */
 	live->waits.waiter.ready = reap__ready_sleeper;
 	live->waits.context = self;
 	REAP_STORE_RELAXED(&child->done.reap__word, (uintptr_t)&live->waits.waiter);
 	reap__count_own(&worker->count.barrier, 1);
-	return reap__successor(worker);
+	to = worker->domain->host.next(worker);		/* there is a host where somebody is plain */
+	return to != NULL ? to : worker->base;
 }
+
+#if defined(REAP_MD_LAUNCH) && !REAP__SAN_WATCHES_STACKS
+/* Leaves for one of this worker's that is fresh. */
+REAP__INLINE int
+reap__leave_to_launch(struct reap_worker *worker, struct reap_context *to, int (*after)(struct reap_worker *, void *), void *arg)
+{
+	struct reap_context	*from = worker->current;
+	struct reap__live	*live = reap__settle(worker, to);
+
+	worker->current = to;
+	REAP_STORE_RELAXED(&to->sp, NULL);
+	reap__count_own(&worker->count.switches, 1);
+	return reap_md_leave_launch(&from->sp, live, worker, after, arg, &to->control);
+}
+#endif
 
 /* Leaves in a plain sleep. */
 REAP__INLINE int
 reap__leave_plainly(struct reap_worker *worker, struct reap_context *to, int (*after)(struct reap_worker *, void *), void *arg)
 {
 #if defined(REAP_MD_LAUNCH) && !REAP__SAN_WATCHES_STACKS
-	struct reap_context *from = worker->current;
-
-	if (reap__fresh(to) && REAP_LIKELY(to->live == &worker->fresh_live)) {
-		struct reap__live *live = reap__settle(worker, to);
-
-		worker->current = to;
-		REAP_STORE_RELAXED(&to->sp, NULL);
-		REAP__COUNT(worker->domain, worker, switches);
-		return reap_md_leave_launch(&from->sp, live, worker, after, arg, &to->control);
-	}
+	if (reap__fresh(to) && REAP_LIKELY(to->live == &worker->fresh_live))
+		return reap__leave_to_launch(worker, to, after, arg);
 #endif
 	return reap__leave(worker, to, after, arg);
 }
@@ -328,19 +356,26 @@ reap__collects_plainly(const struct reap_context *child)
 
 /* The same, and it is on the list. */
 REAP__INLINE bool
-reap__collects_listed(const struct reap_context *child)
+reap__collects_listed(const struct reap_context *child, uint32_t flags)
 {
-	return (reap__flags(child) & (REAP__PLAIN | REAP__LISTED)) == (REAP__PLAIN | REAP__LISTED) &&
+	return (flags & (REAP__PLAIN | REAP__LISTED)) == (REAP__PLAIN | REAP__LISTED) &&
 	    reap_completion_posted(&child->done);
 }
 
 /* What is seldom done at a collect, at its end; so that nobody else saves registers for it.  stack: to be put, or NULL. */
 int	reap__plain_collect_rest(struct reap_worker *worker, struct reap__stack *stack);
 
-/* listed: it is on the list.  Of what is to be told, and of its stack, the caller of the first half knows whether there is any. */
+/* What its collector knows of a plain dead one. */
+enum reap__corpse {
+	REAP__ON_LIST,
+	REAP__CLAIMED_ALIVE,		/* so it is on no list */
+	REAP__CAME_STRAIGHT		/* and it has its stack */
+};
+
+/* Of what is to be told, and of its stack, the caller of the first half knows whether there is any. */
 REAP__INLINE int
 reap__plain_collect(struct reap_worker *worker, struct reap_context *parent, struct reap_context *child,
-    struct reap_result *result, bool listed)
+    struct reap_result *result, enum reap__corpse how)
 {
 	struct reap__stack_cache *cache = &worker->cache;
 	struct reap__stack	*stack = child->stack;
@@ -350,13 +385,13 @@ reap__plain_collect(struct reap_worker *worker, struct reap_context *parent, str
 			.handle = { (uintptr_t)child, REAP__CLAIM_GENERATION(REAP_LOAD_RELAXED(&child->claim)) },
 			.status = child->status, .user = child->user,
 		};
-	if (listed)
+	if (how == REAP__ON_LIST)
 		reap__inbox_unlink(&parent->inbox, child);
 	parent->kids--;
 	reap__count_own(&worker->count.ledger[REAP_PAYER_PARENT].contexts, 1);
 	REAP_STORE_RELAXED(&child->flags, 0);	/* clean */
 	REAP_STORE_RELAXED(&child->claim, 0);	/* FREE, as in reap__descriptor_free() */
-	if (stack != NULL) {
+	if (how == REAP__CAME_STRAIGHT || stack != NULL) {
 		reap__san_plain_destroy(REAP__SAN(child->live));
 		reap__san_nobodys(stack->lo, (size_t)(stack->top - stack->lo));
 		child->live = NULL;

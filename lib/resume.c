@@ -78,25 +78,17 @@ come_back(struct reap_context *to, struct reap_context *from)
 	to->live->young.claimed = NULL;
 }
 
-static inline bool
-ends_simply(const struct reap_context *context)
-{
-	return (reap__flags(context) & (REAP__SIMPLE | REAP__KIN)) == REAP__SIMPLE && context->kids == 0;
-}
-
 /* Its end, up to the final switch and with it. */
-void
-reap__simple_exit(struct reap_worker *worker, struct reap_context *context, intptr_t status)
+_Noreturn void
+reap__simple_exit(struct reap_worker *worker, struct reap_context *context, uint32_t flags, intptr_t status)
 {
 	struct reap_context *to = REAP_LOAD_RELAXED(&context->prev);
 
-	if (REAP_UNLIKELY(!ends_simply(context) || to == context))
-		return;
 	come_back(to, context);
 	context->status = status;
 	reap__count_own(&worker->count.plain, 1);
 	/* Release: as in die(). */
-	REAP_STORE_RELEASE(&context->flags, reap__flags(context) | REAP__EXITED);
+	REAP_STORE_RELEASE(&context->flags, flags | REAP__EXITED);
 	if (to == worker->base)
 		reap__count_own(&worker->count.based, 1);
 	reap_slot_put(&worker->slot, &context->done);	/* aborts if full [3] */

@@ -13,6 +13,13 @@
 
 #define REAP__INLINE	static inline __attribute__((always_inline, unused))
 
+/* Between two tests that both seldom hold: so that they stay two branches, instead of an expression with a value for each. */
+#if defined(__GNUC__)
+#define REAP__APART()	__asm__("")
+#else
+#define REAP__APART()	((void)0)
+#endif
+
 /* worker.c */
 _Noreturn void	reap__refuse(const struct reap_context *to);
 void		reap__depart_hooks(struct reap_worker *, struct reap_context *from, struct reap_context *to);

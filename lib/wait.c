@@ -147,7 +147,8 @@ finish(struct reap_worker *worker, struct reap_context *context, struct reap_con
 		return 0;
 	}
 	if (REAP_LIKELY(parent && reap__collects_plainly(context)))
-		return reap__plain_collect(worker, self, context, result, (reap__flags(context) & REAP__LISTED) != 0);
+		return reap__plain_collect(worker, self, context, result, reap__flags(context) & REAP__LISTED ? REAP__ON_LIST :
+		    REAP__CLAIMED_ALIVE);
 	reap__collect(worker, context, self, parent ? REAP_PAYER_PARENT : REAP_PAYER_JOINER, result);
 	return 0;
 }
@@ -187,24 +188,30 @@ woken_after_all(struct reap_context *self)
 	return awake(self);
 }
 
+/* By a landing, or by the child that has turned out to be uncommon. */
+static __attribute__((noinline)) int
+woken_by_another(struct reap_worker *worker, struct reap_context *self, struct reap_context *child)
+{
+	if (worker->slot.reap__prev != 0)
+		reap__land(worker);
+	if (REAP_UNLIKELY(!reap__collects_plainly(child)))
+		return woken_after_all(self);	/* named, or a parent itself, meanwhile */
+	self->live->young.claimed = NULL;
+	return reap__plain_collect(worker, self, child, self->live->result, REAP__CLAIMED_ALIVE);
+}
+
 static int
 plainly_woken(struct reap_worker *worker, void *arg)
 {
 	struct reap_context	*self = arg, *child = self->live->young.claimed;
 
 	reap__san_landed(REAP__SAN(self->live));
-	if (worker->slot.reap__prev == (uintptr_t)&child->done &&
-	    (reap__flags(child) & (REAP__PLAIN | REAP__AWAITED)) == (REAP__PLAIN | REAP__AWAITED)) {
-		/* The landing: straight from the child that we slept for, which is ours whole.  Release: pairs with
-		 * reap_completion_posted(). */
-		worker->slot.reap__prev = 0;
-		REAP_STORE_RELEASE(&child->done.reap__word, REAP__POSTED);
-	} else if (worker->slot.reap__prev != 0)
-		reap__land(worker);
-	if (REAP_UNLIKELY(!reap__collects_plainly(child)))
-		return woken_after_all(self);	/* named, or a parent itself, meanwhile */
+	if (REAP_UNLIKELY(worker->slot.reap__prev != (uintptr_t)&child->done || (reap__flags(child) & REAP__STRAIGHT) == 0))
+		return woken_by_another(worker, self, child);
+	/* Straight from the child that we slept for, see exit_straight(): it is ours whole, and landing, post and reap are one. */
+	worker->slot.reap__prev = 0;
 	self->live->young.claimed = NULL;
-	return reap__plain_collect(worker, self, child, self->live->result, false);	/* claimed alive */
+	return reap__plain_collect(worker, self, child, self->live->result, REAP__CAME_STRAIGHT);
 }
 
 /* Claimed: meet the barrier, then collect.  To be called last: a context that sleeps comes back in woken(). */
@@ -287,6 +294,10 @@ wait_plainly(struct reap_worker *worker, struct reap_context *self, struct reap_
 {
 	struct reap_context *to = reap__plain_sleep(worker, self, child, result);
 
+#if defined(REAP_MD_LAUNCH) && !REAP__SAN_WATCHES_STACKS
+	if (REAP_LIKELY(to == child) && REAP_LIKELY(reap__fresh(child)))	/* private to this worker, as we are */
+		return reap__leave_to_launch(worker, child, plainly_woken, worker->current);
+#endif
 	return reap__leave_plainly(worker, to, plainly_woken, worker->current);
 }
 
@@ -295,15 +306,23 @@ reap_wait(struct reap_context *child, unsigned flags, struct reap_result *result
 {
 	struct reap_worker	*worker = reap__here;
 	struct reap_context	*self;
+	uint32_t		 its;
 
-	if (REAP_UNLIKELY(worker == NULL) || REAP_UNLIKELY(child == NULL) || REAP_UNLIKELY(flags != 0))
+	if (REAP_UNLIKELY(flags != 0))
+		return wait_cold(child, flags, result);
+	REAP__APART();
+	if (REAP_UNLIKELY(child == NULL))
+		return wait_cold(child, flags, result);
+	REAP__APART();
+	if (REAP_UNLIKELY(worker == NULL))
 		return wait_cold(child, flags, result);
 	self = worker->current;
 	if (REAP_UNLIKELY(child->parent != self))
 		return wait_cold(child, flags, result);
-	if (REAP_LIKELY(reap__collects_listed(child)))
-		return reap__plain_collect(worker, self, child, result, true);
-	if (REAP_LIKELY(reap__sleeps_plainly(self, child)))
+	its = reap__flags(child);
+	if (REAP_LIKELY(reap__collects_listed(child, its)))
+		return reap__plain_collect(worker, self, child, result, REAP__ON_LIST);
+	if (REAP_LIKELY(reap__sleeps_plainly(self, child, its)))
 		return wait_plainly(worker, self, child, result);
 	return wait_cold(child, flags, result);
 }
@@ -442,8 +461,8 @@ reap_wait_any(unsigned flags, struct reap_result *result)
 	self = worker->current;
 	child = self->inbox.corpses;
 	if (REAP_LIKELY(child != NULL && (flags & REAP_PEEK) == 0 && REAP_LOAD_RELAXED(&self->inbox.head) == 0 &&
-	    reap__collects_listed(child)))
-		return reap__plain_collect(worker, self, child, result, true);
+	    reap__collects_listed(child, reap__flags(child))))
+		return reap__plain_collect(worker, self, child, result, REAP__ON_LIST);
 	while ((error = look(worker, self, (flags & REAP_NOHANG) != 0, &child)) == -EAGAIN && (flags & REAP_NOHANG) == 0) {
 		if (REAP_LIKELY((self->flags & REAP__BASE) == 0 && worker->domain->hosted)) {
 			live = self->live;
