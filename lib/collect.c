@@ -122,13 +122,16 @@ reap__collect(struct reap_worker *worker, struct reap_context *context, struct r
 int
 reap__plain_collect_rest(struct reap_worker *worker, struct reap__stack *stack)
 {
-	struct reap__depot *depot = &worker->domain->depot;
+	struct reap__depot	*depot = &worker->domain->depot;
+	uint32_t		 spilled;
 
 	if (stack != NULL)
 		reap__stack_put(depot, &worker->cache, stack);
 	else
 		reap__stack_settle(depot);
-	worker->cache.spilled = reap__stack_unsettled(depot);	/* each of those who reap does a bounded step */
+	reap__stack_obey(&worker->cache);
+	spilled = reap__stack_unsettled(depot) ? REAP__STACK_SPILLED : 0;	/* each of those who reap does a bounded step */
+	reap__stack_set_besides(&worker->cache, REAP__STACK_SPILLED - spilled, spilled);
 	if (worker->limited)
 		reap__limit_return(worker->domain, worker);
 	reap__descriptor_surplus(worker);

@@ -243,7 +243,13 @@ spawn_limited(struct reap_worker *worker, reap_entry *entry, void *arg, struct r
 int
 reap_spawn(struct reap_worker *worker, reap_entry *entry, void *arg, struct reap_context **out)
 {
-	if (REAP_UNLIKELY(worker == NULL) || REAP_UNLIKELY(entry == NULL) || REAP_UNLIKELY(out == NULL))
+	if (REAP_UNLIKELY(worker == NULL))
+		return -EINVAL;
+	REAP__APART();
+	if (REAP_UNLIKELY(entry == NULL))
+		return -EINVAL;
+	REAP__APART();
+	if (REAP_UNLIKELY(out == NULL))
 		return -EINVAL;
 	if (REAP_LIKELY(worker->breeds && reap__plain_spawn(worker, entry, arg, out)))
 		return 0;

@@ -346,7 +346,7 @@ uint64_t		 reap__context_init(struct reap_domain *, struct reap_worker *, struct
 void			 reap__share_words(struct reap_context *);
 void			*reap__bind(struct reap_context *) __attribute__((visibility("hidden")));
 
-#define REAP__DESCRIPTORS_KEPT	1024u	/* free ones that a worker keeps: 128 KiB */
+#define REAP__DESCRIPTORS_KEPT	1024	/* free ones that a worker keeps: 128 KiB */
 
 /* descriptor.c; the warm halves are in worker.h */
 struct reap_context	*reap__descriptor_get_cold(struct reap_domain *domain, struct reap_worker *worker);

@@ -219,7 +219,7 @@ reap__descriptor_get_cold(struct reap_domain *domain, struct reap_worker *worker
 			break;
 		more->next = worker->descriptors;
 		worker->descriptors = more;
-		worker->ndescriptors++;
+		worker->room--;
 	}
 	pthread_mutex_unlock(&domain->lock);
 	return context;
@@ -235,7 +235,7 @@ hand_on(struct reap_worker *worker, unsigned n)
 		struct reap_context *context = worker->descriptors;
 
 		worker->descriptors = context->next;
-		worker->ndescriptors--;
+		worker->room++;
 		context->next = domain->descriptors;
 		domain->descriptors = context;
 		domain->ndescriptors++;
@@ -264,7 +264,7 @@ reap__descriptor_hand_on(struct reap_worker *worker)
 void
 reap__descriptor_donate(struct reap_worker *worker)
 {
-	hand_on(worker, worker->ndescriptors);
+	hand_on(worker, (unsigned)(REAP__DESCRIPTORS_KEPT - worker->room));
 }
 
 /*

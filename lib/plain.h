@@ -49,7 +49,7 @@ REAP__INLINE void
 reap__beget(struct reap_worker *worker, struct reap_context *context, reap_entry *entry, void *arg, uint32_t flags)
 {
 	worker->descriptors = context->next;
-	worker->ndescriptors--;
+	worker->room++;
 	reap__stack_promise(&worker->cache);
 
 	REAP__SAN_DESCRIPTOR(context, reap__san_taken);
@@ -92,7 +92,7 @@ reap__plain_spawn(struct reap_worker *worker, reap_entry *entry, void *arg, stru
 
 	if (REAP_UNLIKELY(context == NULL || worker->cache.count == 0 || created == worker->block ||
 	    !reap__breeds_plainly(parent) ||
-	    worker->cache.epoch != REAP_LOAD_RELAXED(&worker->cache.depot->epoch)))	/* relaxed: as in reap__stack_get() */
+	    (reap__stack_besides(&worker->cache) & REAP__STACK_ASKED) != 0))
 		return false;
 	reap__beget(worker, context, entry, arg, worker->birth);
 	context->parent = parent;
@@ -397,7 +397,7 @@ reap__plain_collect(struct reap_worker *worker, struct reap_context *parent, str
 		child->live = NULL;
 		child->stack = NULL;
 		reap__count_own(&worker->count.ledger[REAP_PAYER_PARENT].stacks, 1);
-		if (REAP_LIKELY(reap__stack_puts_warm(cache->depot, cache))) {
+		if (REAP_LIKELY(cache->count < cache->batch)) {
 			reap__stack_cache_push(cache, stack);
 			stack = NULL;
 		}
@@ -405,8 +405,7 @@ reap__plain_collect(struct reap_worker *worker, struct reap_context *parent, str
 	REAP__SAN_DESCRIPTOR(child, reap__san_nobodys);
 	child->next = worker->descriptors;
 	worker->descriptors = child;
-	if (REAP_UNLIKELY(++worker->ndescriptors > REAP__DESCRIPTORS_KEPT) || REAP_UNLIKELY(stack != NULL) ||
-	    REAP_UNLIKELY(cache->spilled) || REAP_UNLIKELY(worker->limited))
+	if (REAP_UNLIKELY(--worker->room < 0) || REAP_UNLIKELY(stack != NULL) || REAP_UNLIKELY(reap__stack_besides(cache) != 0))
 		return reap__plain_collect_rest(worker, stack);
 	return 0;
 }

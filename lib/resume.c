@@ -51,14 +51,20 @@ reap_spawn_owned(struct reap_worker *worker, reap_entry *entry, void *arg, struc
 	struct reap_context	*context;
 	uint64_t		 created;
 
-	if (REAP_UNLIKELY(worker == NULL) || REAP_UNLIKELY(entry == NULL) || REAP_UNLIKELY(out == NULL))
+	if (REAP_UNLIKELY(worker == NULL))
+		return -EINVAL;
+	REAP__APART();
+	if (REAP_UNLIKELY(entry == NULL))
+		return -EINVAL;
+	REAP__APART();
+	if (REAP_UNLIKELY(out == NULL))
 		return -EINVAL;
 	context = worker->descriptors;
 	created = worker->count.created;
 	if (REAP_UNLIKELY(worker->simple == 0 || context == NULL || worker->cache.count == 0 ||
 	    created == worker->block || worker->current->adopter != NULL ||
 	    REAP_LOAD_RELAXED(&worker->discarded) != NULL ||	/* relaxed: who takes them looks again */
-	    worker->cache.epoch != REAP_LOAD_RELAXED(&worker->cache.depot->epoch)))	/* relaxed: as in reap__stack_get() */
+	    (reap__stack_besides(&worker->cache) & REAP__STACK_ASKED) != 0))
 		return spawn_cold(worker, entry, arg, out);
 	reap__beget(worker, context, entry, arg, worker->simple);
 	context->parent = NULL;
@@ -108,7 +114,7 @@ simple_end(struct reap_worker *worker, struct reap_context *context)
 	context->live = NULL;
 	context->stack = NULL;
 	reap__count_own(&worker->count.ledger[REAP_PAYER_PARENT].stacks, 1);
-	if (REAP_LIKELY(reap__stack_puts_warm(cache->depot, cache))) {
+	if (REAP_LIKELY(cache->count < cache->batch)) {
 		reap__stack_cache_push(cache, stack);
 		stack = NULL;
 	}
@@ -118,8 +124,7 @@ simple_end(struct reap_worker *worker, struct reap_context *context)
 	REAP__SAN_DESCRIPTOR(context, reap__san_nobodys);
 	context->next = worker->descriptors;
 	worker->descriptors = context;
-	if (REAP_UNLIKELY(++worker->ndescriptors > REAP__DESCRIPTORS_KEPT) || REAP_UNLIKELY(stack != NULL) ||
-	    REAP_UNLIKELY(cache->spilled))
+	if (REAP_UNLIKELY(--worker->room < 0) || REAP_UNLIKELY(stack != NULL) || REAP_UNLIKELY(reap__stack_besides(cache) != 0))
 		return reap__plain_collect_rest(worker, stack);
 	return REAP_ENDED;
 }

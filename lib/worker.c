@@ -140,6 +140,7 @@ reap_worker_start(struct reap_domain *domain, void *user, struct reap_worker **o
 	memset(worker, 0, sizeof(*worker));
 	worker->domain = domain;
 	worker->user = user;
+	worker->room = REAP__DESCRIPTORS_KEPT;
 	base = reap__descriptor_get(domain, worker);
 	if (base == NULL || reap__thread_watch(worker) != 0) {
 		if (base != NULL)
@@ -165,6 +166,8 @@ reap_worker_start(struct reap_domain *domain, void *user, struct reap_worker **o
 	/* Nobody can wait for it: it ends with its worker.  Release: pairs with the acquire of whoever tries. */
 	REAP_STORE_RELEASE(&base->claim, REAP__CLAIM(generation, REAP__CLAIMED));
 	reap__stack_cache_init(&worker->cache, &domain->depot);
+	if (worker->limited)
+		reap__stack_set_besides(&worker->cache, 0, REAP__STACK_MORE);
 	pthread_mutex_lock(&domain->lock);
 	worker->next = domain->workers;
 	domain->workers = worker;

@@ -46,7 +46,7 @@ struct reap_worker {
 	bool			 limited;		/* the domain has a limit; constant */
 	bool			 breeds;		/* `birth', and no limit to be asked first; constant */
 	uint32_t		 credits;		/* of that limit; itself, and who recalls them */
-	unsigned		 ndescriptors;
+	int32_t			 room;			/* REAP__DESCRIPTORS_KEPT, less those that are free here */
 	struct reap_context	*descriptors;		/* free ones, last in first out; itself only */
 	/* The next generation is `created' and this; itself only. */
 	uint64_t		 generation;
@@ -173,7 +173,7 @@ reap__descriptor_get(struct reap_domain *domain, struct reap_worker *worker)
 	if (REAP_UNLIKELY(worker == NULL || (context = worker->descriptors) == NULL))
 		return reap__descriptor_get_cold(domain, worker);
 	worker->descriptors = context->next;
-	worker->ndescriptors--;
+	worker->room++;
 	return context;
 }
 
@@ -188,14 +188,14 @@ reap__descriptor_put(struct reap_domain *domain, struct reap_worker *worker, str
 		reap__descriptor_put_cold(domain, context);
 		return;
 	}
-	if (REAP_UNLIKELY(worker->ndescriptors >= 4 * REAP__DESCRIPTORS_KEPT)) {
+	if (REAP_UNLIKELY(worker->room <= -3 * REAP__DESCRIPTORS_KEPT)) {
 		/* Nobody collects here: only exits drop the last references. */
 		reap__descriptor_give_back(domain, context);
 		return;
 	}
 	context->next = worker->descriptors;
 	worker->descriptors = context;
-	worker->ndescriptors++;
+	worker->room--;
 }
 
 /* The last reference is gone. */
@@ -226,7 +226,7 @@ reap__descriptor_free(struct reap_domain *domain, struct reap_worker *worker, st
 static inline void
 reap__descriptor_surplus(struct reap_worker *worker)
 {
-	if (REAP_UNLIKELY(worker->ndescriptors > REAP__DESCRIPTORS_KEPT))
+	if (REAP_UNLIKELY(worker->room < 0))
 		reap__descriptor_hand_on(worker);
 }
 

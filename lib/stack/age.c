@@ -6,12 +6,12 @@
 #include "stack/slab.h"
 
 void
-reap__depot_bump(struct reap__depot *depot)
+reap__depot_ask(struct reap__depot *depot)
 {
-	uint32_t epoch = depot->epoch + 1;
+	struct reap__stack_cache *cache;
 
-	/* Relaxed: it carries nothing but the request.  0 means "no warm path" in a cache. */
-	REAP_STORE_RELAXED(&depot->epoch, epoch != 0 ? epoch : 1);
+	for (cache = depot->caches; cache != NULL; cache = cache->sibling)
+		reap__stack_set_besides(cache, 0, REAP__STACK_ASKED);
 }
 
 size_t
@@ -20,13 +20,13 @@ reap__stack_trim(struct reap__depot *depot, struct reap__stack_cache *cache)
 	size_t bytes = 0;
 
 	reap__depot_lock(depot);
-	reap__depot_bump(depot);
+	reap__depot_ask(depot);
 	if (cache != NULL)
 		bytes += reap__cache_release(cache, 0);
 	bytes += reap__depot_shed_all(depot);
 	reap__depot_unlock(depot);
 	if (cache != NULL)
-		reap__cache_obey(cache);	/* it is empty: so that what it gets from now on stays */
+		reap__stack_obey(cache);	/* it is empty: so that what it gets from now on stays */
 	return bytes;
 }
 
@@ -82,7 +82,7 @@ reap__stack_trim_aged(struct reap__depot *depot, struct reap__stack_cache *cache
 	uint64_t now, next, mine = UINT64_MAX;
 
 	if (cache != NULL)
-		reap__cache_obey(cache);
+		reap__stack_obey(cache);
 	if (depot->decay == UINT64_MAX)
 		return UINT64_MAX;
 	now = depot->clock(depot->clock_arg);

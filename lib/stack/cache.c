@@ -60,10 +60,8 @@ void
 reap__stack_cache_init(struct reap__stack_cache *cache, struct reap__depot *depot)
 {
 	*cache = (struct reap__stack_cache){ .batch = depot->batch, .depot = depot };
-	/* Relaxed: a request from before this cache began needs no answer, and a later one is seen later. */
-	cache->seen = REAP_LOAD_RELAXED(&depot->epoch);
-	if ((depot->flags & REAP_STACK_SCRUB) == 0)
-		cache->epoch = cache->seen;
+	if ((depot->flags & REAP_STACK_SCRUB) != 0)
+		cache->besides = REAP__STACK_NEVER_WARM;
 	cache->period = depot->clock(depot->clock_arg);
 	reap__depot_lock(depot);
 	cache->sibling = depot->caches;
@@ -101,7 +99,7 @@ reap__stack_spill(struct reap__stack_cache *cache)
 {
 	if (cache->spare != NULL) {
 		reap__depot_push(cache->depot, cache->spare, cache->nspare);
-		cache->spilled = true;
+		reap__stack_set_besides(cache, 0, REAP__STACK_SPILLED);
 	}
 	cache->spare = unload(cache, cache->count);
 	REAP_STORE_RELAXED(&cache->nspare, cache->count);	/* no order: statistics */
@@ -157,16 +155,13 @@ reap__cache_release(struct reap__stack_cache *cache, uint32_t keep)
 }
 
 void
-reap__cache_obey(struct reap__stack_cache *cache)
+reap__stack_obey(struct reap__stack_cache *cache)
 {
 	struct reap__depot *depot = cache->depot;
-	uint32_t epoch = REAP_LOAD_RELAXED(&depot->epoch);	/* no order: a request that is seen late is only late */
 
-	if (cache->seen == epoch)
+	if ((reap__stack_besides(cache) & REAP__STACK_ASKED) == 0)
 		return;
-	cache->seen = epoch;
-	if ((depot->flags & REAP_STACK_SCRUB) == 0)
-		cache->epoch = epoch;
+	reap__stack_set_besides(cache, REAP__STACK_ASKED, 0);
 	if (cache->count == 0 && cache->spare == NULL)
 		return;
 	reap__depot_lock(depot);
@@ -183,7 +178,7 @@ recall(struct reap__depot *depot, const struct reap__stack_cache *mine)
 	for (cache = depot->caches; cache != NULL; cache = cache->sibling)
 		/* Relaxed: an estimate, from counters that their owners change. */
 		if (cache != mine && REAP_LOAD_RELAXED(&cache->count) + REAP_LOAD_RELAXED(&cache->nspare) != 0) {
-			reap__depot_bump(depot);
+			reap__depot_ask(depot);
 			return;
 		}
 }
@@ -268,7 +263,7 @@ reap__stack_get_cold(struct reap__depot *depot, struct reap__stack_cache *cache,
 	if (c == 0 && cache != NULL)
 		s = take(cache);
 	if (cache != NULL)
-		reap__cache_obey(cache);
+		reap__stack_obey(cache);
 	if (s == NULL) {
 		reap__depot_lock(depot);
 		if (c < 0) {
@@ -297,7 +292,7 @@ reap__stack_put_cold(struct reap__depot *depot, struct reap__stack_cache *cache,
 		return;
 	}
 	if (cache != NULL)
-		reap__cache_obey(cache);
+		reap__stack_obey(cache);
 	if (cache != NULL && reap__stack_shelvable(s)) {
 		bool spills = cache->count >= cache->batch && cache->spare != NULL;
 

@@ -55,7 +55,6 @@ options_apply(struct reap__depot *depot, const struct reap_stack_options *o)
 	for (c = 1; c < REAP__STACK_CLASSES; c++, n *= 2)
 		if (reap__size_class_init(&depot->classes[c], n, guard, depot->page, unguarded) != 0 || n > SIZE_MAX / 2)
 			break;	/* the address space ends here; the rest keeps a stride of 0 */
-	depot->epoch = 1;
 	depot->batch = cache / 2;
 	depot->flags = o->flags;
 	depot->quarantine = o->quarantine;

@@ -21,11 +21,10 @@ size_t	 reap__depot_shed_all(struct reap__depot *);			/* and unmap what is wholl
 void	 reap__depot_cap(struct reap__depot *, struct reap__stack_class *);	/* that one first */
 
 /* age.c; under the lock: ask all caches for what they hold */
-void	 reap__depot_bump(struct reap__depot *);
+void	 reap__depot_ask(struct reap__depot *);
 
 /* cache.c */
 size_t	 reap__cache_release(struct reap__stack_cache *, uint32_t keep);	/* under the lock; to the system: bytes */
-void	 reap__cache_obey(struct reap__stack_cache *);	/* gives all up if the depot asks for it; takes the lock then */
 
 /* foreign.c */
 int	 reap__foreign_get(size_t size, const struct reap_stack_ops *, struct reap__stack **);

@@ -67,17 +67,20 @@ struct reap__stack_cache {
 	uint32_t	 count;		/* stacks in the current batch; relaxed, statistics read it */
 	uint32_t	 batch;		/* most of it; constant.  The cap of the cache is twice this */
 	int32_t		 floor;		/* least of count + nspare since the period began, less what is now spare */
-	uint32_t	 epoch;		/* what depot->epoch must be for the warm path; 0, which it never is: no warm path */
-	bool		 spilled;	/* a landing has, and who reaps has not seen to the depot since */
+	uint32_t	 besides;	/* REAP__STACK_ASKED, ...: why there is more to do than usual; any thread */
 	uint64_t	 hits;		/* gets served from here; relaxed, statistics read it */
 	struct reap__stack *owed;	/* promised, and set aside when the list was renewed: lists, linked by `batch' */
 	struct reap__stack *spare;	/* a second batch, older than the current one, or NULL */
 	uint32_t	 nspare;	/* stacks in it; relaxed, statistics read it */
-	uint32_t	 seen;		/* value of depot->epoch that the cache has obeyed */
 	uint64_t	 period;	/* clock value at which the period began */
 	struct reap__depot *depot;	/* constant */
 	struct reap__stack_cache *sibling;	/* next of the depot's caches; under the depot's lock */
 };
+
+#define REAP__STACK_ASKED	0x1u	/* the depot wants what the cache holds; by others, under the lock; its owner clears it */
+#define REAP__STACK_SPILLED	0x2u	/* a landing has, and who reaps has not seen to the depot since */
+#define REAP__STACK_NEVER_WARM	0x4u	/* each stack is to be scrubbed; constant */
+#define REAP__STACK_MORE	0x8u	/* who reaps has more to do for other reasons: the worker's; constant */
 
 #define REAP__STACK_CLASSES	26	/* the default size, then page << 0 ... page << 24: 64 GiB with pages of 4 KiB */
 
@@ -99,7 +102,6 @@ struct reap__stack_class {
 struct reap__depot {
 	/* Read by every get; written by trim, seldom. */
 	uint32_t	 over;		/* 1: above its cap, for collectors to see; relaxed */
-	uint32_t	 epoch;		/* bumped to ask all caches for what they hold; never 0; relaxed */
 	/* Constant after init. */
 	uint32_t	 batch;		/* stacks that travel together: half a cache */
 	unsigned	 flags;		/* REAP_STACK_UNGUARDED, ... */
@@ -179,6 +181,23 @@ int	 reap__stack_get_cold(struct reap__depot *, struct reap__stack_cache *, size
 void	 reap__stack_put_cold(struct reap__depot *, struct reap__stack_cache *, struct reap__stack *);
 void	 reap__stack_spill(struct reap__stack_cache *);		/* landing: one CAS at most */
 void	 reap__stack_settle_cold(struct reap__depot *);
+void	 reap__stack_obey(struct reap__stack_cache *);		/* gives all up if the depot asks for it */
+
+static inline uint32_t
+reap__stack_besides(const struct reap__stack_cache *cache)
+{
+	return REAP_LOAD_RELAXED(&cache->besides);	/* a request that is seen late is only late */
+}
+
+static inline void
+reap__stack_set_besides(struct reap__stack_cache *cache, uint32_t clear, uint32_t set)
+{
+	uint32_t now = reap__stack_besides(cache);
+
+	/* Seldom.  Release, as there is no weaker one: it carries nothing but the bits themselves, and pairs with nothing. */
+	while ((now & (clear | set)) != set && !REAP_CAS_RELEASE(&cache->besides, &now, (now & ~clear) | set))
+		continue;
+}
 
 /* Reaping side: landings may have filled the depot beyond its cap.  Warm: two loads of what is seldom written. */
 static inline bool
@@ -253,9 +272,8 @@ static inline int
 reap__stack_get(struct reap__depot *depot, struct reap__stack_cache *cache, size_t size, const struct reap_stack_ops *ops,
     struct reap__stack **out)
 {
-	/* Relaxed: a request to give the cache up that is seen late is only late. */
 	if (REAP_LIKELY(cache != NULL && size == 0 && ops == NULL && cache->count != 0 &&
-	    cache->epoch == REAP_LOAD_RELAXED(&depot->epoch))) {
+	    (reap__stack_besides(cache) & (REAP__STACK_ASKED | REAP__STACK_NEVER_WARM)) == 0)) {
 		reap__stack_promise(cache);
 		*out = reap__stack_fetch(cache);
 		return 0;
@@ -272,19 +290,13 @@ reap__stack_shelve(struct reap__stack_cache *cache, struct reap__stack *s)
 	reap__stack_cache_push(cache, s);
 }
 
-/* Whether a shelvable stack goes into the cache and nothing else is to be done. */
-static inline bool
-reap__stack_puts_warm(const struct reap__depot *depot, const struct reap__stack_cache *cache)
-{
-	/* Relaxed, as in get. */
-	return cache->count < cache->batch && cache->epoch == REAP_LOAD_RELAXED(&depot->epoch);
-}
 
 /* The reaping side's.  Any stack: cached, freed by its ops, or forgotten. */
 static inline void
 reap__stack_put(struct reap__depot *depot, struct reap__stack_cache *cache, struct reap__stack *s)
 {
-	if (REAP_LIKELY(cache != NULL && reap__stack_shelvable(s) && reap__stack_puts_warm(depot, cache)))
+	if (REAP_LIKELY(cache != NULL && reap__stack_shelvable(s) && cache->count < cache->batch &&
+	    (reap__stack_besides(cache) & (REAP__STACK_ASKED | REAP__STACK_NEVER_WARM)) == 0))
 		reap__stack_cache_push(cache, s);
 	else
 		reap__stack_put_cold(depot, cache, s);
