@@ -214,6 +214,8 @@ spawn_cold(struct reap_worker *worker, reap_entry *entry, void *arg, struct reap
 	uint32_t		 flags;
 	int			 error;
 
+	if (REAP_LIKELY(reap__stack_lower(&worker->cache)) && reap__plain_spawn(worker, entry, arg, worker->breeds, out))
+		return 0;
 	if (domain->policy == REAP_POLICY_THREAD && !reap__reaper_runs(domain))
 		return -EINVAL;
 	error = make(domain, worker, 0, NULL, NULL, false, &context, &stack);
@@ -234,7 +236,8 @@ spawn_limited(struct reap_worker *worker, reap_entry *entry, void *arg, struct r
 
 	if (error != 0)
 		return error;
-	if (REAP_LIKELY(worker->birth != 0 && reap__plain_spawn(worker, entry, arg, out)))
+	if (REAP_LIKELY(worker->birth != 0 && reap__stack_lower(&worker->cache) &&
+	    reap__plain_spawn(worker, entry, arg, REAP__BOUND, out)))
 		return 0;
 	reap__limit_return(worker->domain, worker);	/* taken again, in the right order with what else may fail */
 	return spawn_cold(worker, entry, arg, out);
@@ -251,7 +254,7 @@ reap_spawn(struct reap_worker *worker, reap_entry *entry, void *arg, struct reap
 	REAP__APART();
 	if (REAP_UNLIKELY(out == NULL))
 		return -EINVAL;
-	if (REAP_LIKELY(worker->breeds && reap__plain_spawn(worker, entry, arg, out)))
+	if (REAP_LIKELY(reap__plain_spawn(worker, entry, arg, worker->breeds, out)))
 		return 0;
 	return worker->limited ? spawn_limited(worker, entry, arg, out) : spawn_cold(worker, entry, arg, out);
 }

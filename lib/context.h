@@ -230,7 +230,8 @@ struct reap__live {
 	struct reap_context	*target;	/* of a wait */
 	struct reap_result	*result;	/* where it goes, or NULL */
 	struct reap__parking	 parking;
-	struct reap_context	*came;		/* who came back from the reap_resume() that it is in; whoever comes back */
+	struct reap_context	*came;		/* who came back from the reap_resume() that it is in; whoever comes back, but who
+						 * ends simply, to a context that is no base */
 	intptr_t		 word;		/* OWNED: what was passed to it, or by it; its resumer, itself */
 	struct reap__told	 told;		/* THREAD: whom the reaper thread tells after the post; the landing */
 	REAP__SAN_FIELD

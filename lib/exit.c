@@ -282,7 +282,7 @@ exit_awaited(struct reap_worker *worker)
  * Its parent sleeps for it, and nothing else: the claim is the parent's, the inbox is not in play.  If nothing is runnable the parent
  * goes on, who finds it in the slot: plainly_woken().
  */
-REAP__INLINE _Noreturn void
+static _Noreturn __attribute__((noinline)) void
 exit_straight(struct reap_worker *worker, struct reap_context *context, uint32_t flags, intptr_t status)
 {
 	struct reap_context *to;
@@ -300,14 +300,10 @@ exit_straight(struct reap_worker *worker, struct reap_context *context, uint32_t
 	reap__jump_straight(worker, context->parent);
 }
 
-/* Not PLAIN, or KIN, or AWAITED.  worker: where it is at home, if it is. */
+/* Neither straight, nor simple, nor plain without anybody who waits.  worker: where it is at home, if it is. */
 static _Noreturn __attribute__((noinline)) void
 exit_otherwise(struct reap_worker *worker, struct reap_context *context, uint32_t flags, intptr_t status)
 {
-	if (reap__exits_straight(context, flags))
-		exit_straight(worker, context, flags, status);
-	if (reap__exits_simply(context, flags))
-		reap__simple_exit(worker, context, flags, status);
 	if (reap__exits_plainly(context, flags) && reap__plain_exit(worker, context, flags, status))
 		exit_awaited(worker);
 	exit_cold(reap_worker_self(), status);
@@ -318,8 +314,13 @@ exit_now(struct reap_worker *worker, struct reap_context *context, uint32_t flag
 {
 	struct reap_context *to;
 
-	if (REAP_UNLIKELY((flags & (REAP__PLAIN | REAP__KIN | REAP__AWAITED)) != REAP__PLAIN))
+	if (REAP_UNLIKELY((flags & (REAP__PLAIN | REAP__KIN | REAP__AWAITED)) != REAP__PLAIN)) {
+		if ((flags & REAP__AWAITED) != 0 && reap__exits_straight(context, flags))
+			exit_straight(worker, context, flags, status);
+		if (reap__exits_simply(context, flags))
+			reap__simple_exit(worker, context, flags, status);
 		exit_otherwise(worker, context, flags, status);
+	}
 	if (REAP_UNLIKELY(!reap__exits_plainly(context, REAP__PLAIN)))
 		exit_cold(worker, status);
 	if (reap__plain_exit(worker, context, flags, status))

@@ -50,7 +50,7 @@ reap__beget(struct reap_worker *worker, struct reap_context *context, reap_entry
 {
 	worker->descriptors = context->next;
 	worker->room++;
-	reap__stack_promise(&worker->cache);
+	reap__count_own32(&worker->cache.count, (uint32_t)-1);		/* promised, see reap__stack_promises() */
 
 	REAP__SAN_DESCRIPTOR(context, reap__san_taken);
 	context->fresh.entry = entry;
@@ -68,30 +68,31 @@ reap__beget(struct reap_worker *worker, struct reap_context *context, reap_entry
 }
 
 /*
- * Whether what is born to the context can be plain, as far as that knows.  If others have let children of its go, those are counted
- * now and then, not here.
+ * Whether what is born to the context can be plain, as far as that knows.  flags: REAP__BOUND, or what no parent has: nobody is born
+ * plain.  If others have let children of its go, those are counted now and then, not here.
  */
 REAP__INLINE bool
-reap__breeds_plainly(const struct reap_context *parent)
+reap__breeds_plainly(const struct reap_context *parent, uint32_t flags)
 {
 	uint32_t its = reap__flags(parent);
 
-	if (REAP_LIKELY((its & (REAP__BOUND | REAP__KIN | REAP__SUB_ADOPTED)) == REAP__BOUND))
+	if (REAP_LIKELY((its & (REAP__BOUND | REAP__KIN | REAP__SUB_ADOPTED)) == flags))
 		return true;
 	/* Relaxed: it need not be counted at once. */
-	return (its & (REAP__BOUND | REAP__SUB_ADOPTED)) == REAP__BOUND &&
+	return (its & (REAP__BOUND | REAP__SUB_ADOPTED)) == flags &&
 	    REAP__GONE_COUNT(REAP_LOAD_RELAXED(&parent->refs)) < REAP__GONE_SWEEP;
 }
 
-/* From memory that is at hand.  False: nothing has changed. */
+/* From memory that is at hand.  flags: as reap__breeds_plainly().  False: nothing has changed. */
 REAP__INLINE bool
-reap__plain_spawn(struct reap_worker *worker, reap_entry *entry, void *arg, struct reap_context **out)
+reap__plain_spawn(struct reap_worker *worker, reap_entry *entry, void *arg, uint32_t flags, struct reap_context **out)
 {
 	struct reap_context	*parent = worker->current, *context = worker->descriptors;
 	uint64_t		 created = worker->count.created;
 
-	if (REAP_UNLIKELY(context == NULL || worker->cache.count == 0 || created == worker->block ||
-	    !reap__breeds_plainly(parent) ||
+	if (REAP_UNLIKELY(!reap__breeds_plainly(parent, flags)))
+		return false;
+	if (REAP_UNLIKELY(context == NULL || !reap__stack_promises(&worker->cache) || created == worker->block ||
 	    (reap__stack_besides(&worker->cache) & REAP__STACK_ASKED) != 0))
 		return false;
 	reap__beget(worker, context, entry, arg, worker->birth);
@@ -105,6 +106,29 @@ reap__plain_spawn(struct reap_worker *worker, reap_entry *entry, void *arg, stru
 	return true;
 }
 
+/* Whether the stack that is fetched next lies at hand, and a plain life of this worker's was the last one there. */
+#if defined(REAP_MD_LAUNCH) && !REAP__SAN_WATCHES_STACKS
+REAP__INLINE bool
+reap__settles(const struct reap_worker *worker)
+{
+	return worker->cache.list != NULL && reap__live_of(worker->cache.list)->clean == worker;
+}
+#endif
+
+/* The context that is fresh gets this one, where a plain life can begin. */
+REAP__INLINE struct reap__live *
+reap__settle_on(struct reap__stack *stack, struct reap_context *context)
+{
+	struct reap__live *live = reap__live_of(stack);
+
+	reap__san_plain_create(REAP__SAN(live), stack->lo, (size_t)(stack->top - stack->lo));
+	REAP_STORE_RELAXED(&stack->owner, context);	/* no order: a lookup is a snapshot */
+	live->arg = context->fresh.arg;		/* a collector finds it, until the entry has it */
+	context->live = live;
+	context->stack = stack;
+	return live;
+}
+
 /* The context that is fresh gets the stack that it was promised, on its worker or while that stands still. */
 REAP__INLINE struct reap__live *
 reap__settle(struct reap_worker *worker, struct reap_context *context)
@@ -113,16 +137,11 @@ reap__settle(struct reap_worker *worker, struct reap_context *context)
 	struct reap__live	*live = reap__live_of(stack);
 
 	reap__san_plain_reuse(stack->lo, (size_t)(stack->top - stack->lo));
-	if (REAP_UNLIKELY(live->clean != worker)) {
+	if (live->clean != worker) {
 		live->home = live->clean = worker;
 		memset(&live->young, 0, sizeof(live->young));
 	}
-	reap__san_plain_create(REAP__SAN(live), stack->lo, (size_t)(stack->top - stack->lo));
-	REAP_STORE_RELAXED(&stack->owner, context);	/* no order: a lookup is a snapshot */
-	live->arg = context->fresh.arg;		/* a collector finds it, until the entry has it */
-	context->live = live;
-	context->stack = stack;
-	return live;
+	return reap__settle_on(stack, context);
 }
 
 /* Whether a landing that finds this one dead has nothing uncommon to do. */
@@ -292,7 +311,7 @@ reap__plain_landing(struct reap_worker *worker, struct reap_context *context)
 REAP__INLINE bool
 reap__sleeps_plainly(const struct reap_context *self, const struct reap_context *child, uint32_t flags)
 {
-	return (flags & (REAP__PLAIN | REAP__EXITED | REAP__KIN)) == REAP__PLAIN && (self->flags & REAP__BASE) == 0 &&
+	return (flags & (REAP__PLAIN | REAP__EXITED)) == REAP__PLAIN && (self->flags & REAP__BASE) == 0 &&
 	    child->live->young.claimed == NULL;
 }
 
@@ -322,12 +341,12 @@ reap__plain_sleep(struct reap_worker *worker, struct reap_context *self, struct 
 }
 
 #if defined(REAP_MD_LAUNCH) && !REAP__SAN_WATCHES_STACKS
-/* Leaves for one of this worker's that is fresh. */
+/* Leaves for one of this worker's that was fresh. */
 REAP__INLINE int
-reap__leave_to_launch(struct reap_worker *worker, struct reap_context *to, int (*after)(struct reap_worker *, void *), void *arg)
+reap__leave_to_launch(struct reap_worker *worker, struct reap_context *to, struct reap__live *live,
+    int (*after)(struct reap_worker *, void *), void *arg)
 {
-	struct reap_context	*from = worker->current;
-	struct reap__live	*live = reap__settle(worker, to);
+	struct reap_context *from = worker->current;
 
 	worker->current = to;
 	REAP_STORE_RELAXED(&to->sp, NULL);
@@ -342,7 +361,7 @@ reap__leave_plainly(struct reap_worker *worker, struct reap_context *to, int (*a
 {
 #if defined(REAP_MD_LAUNCH) && !REAP__SAN_WATCHES_STACKS
 	if (reap__fresh(to) && REAP_LIKELY(to->live == &worker->fresh_live))
-		return reap__leave_to_launch(worker, to, after, arg);
+		return reap__leave_to_launch(worker, to, reap__settle(worker, to), after, arg);
 #endif
 	return reap__leave(worker, to, after, arg);
 }
@@ -388,7 +407,6 @@ reap__plain_collect(struct reap_worker *worker, struct reap_context *parent, str
 	if (how == REAP__ON_LIST)
 		reap__inbox_unlink(&parent->inbox, child);
 	parent->kids--;
-	reap__count_own(&worker->count.ledger[REAP_PAYER_PARENT].contexts, 1);
 	REAP_STORE_RELAXED(&child->flags, 0);	/* clean */
 	REAP_STORE_RELAXED(&child->claim, 0);	/* FREE, as in reap__descriptor_free() */
 	if (how == REAP__CAME_STRAIGHT || stack != NULL) {
@@ -396,17 +414,20 @@ reap__plain_collect(struct reap_worker *worker, struct reap_context *parent, str
 		reap__san_nobodys(stack->lo, (size_t)(stack->top - stack->lo));
 		child->live = NULL;
 		child->stack = NULL;
-		reap__count_own(&worker->count.ledger[REAP_PAYER_PARENT].stacks, 1);
-		if (REAP_LIKELY(cache->count < cache->batch)) {
-			reap__stack_cache_push(cache, stack);
-			stack = NULL;
-		}
-	}
+		reap__count_own(&worker->count.whole, 1);
+	} else
+		reap__count_own(&worker->count.ledger[REAP_PAYER_PARENT].contexts, 1);
 	REAP__SAN_DESCRIPTOR(child, reap__san_nobodys);
 	child->next = worker->descriptors;
 	worker->descriptors = child;
-	if (REAP_UNLIKELY(--worker->room < 0) || REAP_UNLIKELY(stack != NULL) || REAP_UNLIKELY(reap__stack_besides(cache) != 0))
-		return reap__plain_collect_rest(worker, stack);
+	worker->room--;
+	if (how == REAP__CAME_STRAIGHT || stack != NULL) {
+		if (REAP_UNLIKELY(cache->count >= cache->batch))
+			return reap__plain_collect_rest(worker, stack);
+		reap__stack_cache_push(cache, stack);
+	}
+	if (REAP_UNLIKELY(worker->room < 0) || REAP_UNLIKELY(reap__stack_besides(cache) != 0))
+		return reap__plain_collect_rest(worker, NULL);
 	return 0;
 }
 

@@ -32,14 +32,38 @@ reap__simple_birth(const struct reap_domain *domain)
 	return (uint32_t)domain->policy << REAP__POLICY_SHIFT | REAP__OWNED | REAP__BOUND | REAP__SIMPLE;
 }
 
+/* From memory that is at hand.  False: nothing has changed. */
+REAP__INLINE bool
+spawn_simply(struct reap_worker *worker, reap_entry *entry, void *arg, struct reap_context **out)
+{
+	struct reap_context	*context = worker->descriptors;
+	uint64_t		 created = worker->count.created;
+
+	if (REAP_UNLIKELY(context == NULL || !reap__stack_promises(&worker->cache) || created == worker->block ||
+	    worker->current->adopter != NULL ||
+	    (reap__stack_besides(&worker->cache) & (REAP__STACK_NOT_SIMPLE | REAP__STACK_DISCARDED | REAP__STACK_ASKED)) != 0))
+		return false;
+	reap__beget(worker, context, entry, arg, worker->simple);
+	context->parent = NULL;
+	REAP_STORE_RELAXED(&context->prev, context);
+	REAP_STORE_RELAXED(&worker->count.created, created + 1);
+	/* Release: as in assemble(). */
+	REAP_STORE_RELEASE(&context->claim, REAP__CLAIM(created + worker->generation, REAP__CLAIMED));
+	*out = context;
+	return true;
+}
+
 static __attribute__((noinline)) int
 spawn_cold(struct reap_worker *worker, reap_entry *entry, void *arg, struct reap_context **out)
 {
 	struct reap_context_options options = {
 		.size = sizeof(options), .entry = entry, .arg = arg, .flags = REAP_CONTEXT_OWNED,
 	};
-	int error = reap_context_create(worker->domain, &options, out);
+	int error;
 
+	if (REAP_LIKELY(reap__stack_lower(&worker->cache)) && spawn_simply(worker, entry, arg, out))
+		return 0;
+	error = reap_context_create(worker->domain, &options, out);
 	if (error == 0 && worker->simple != 0 && reap__stack_shelvable((*out)->stack) && (*out)->adopter == NULL)
 		reap__set_flags(*out, REAP__SIMPLE);
 	return error;
@@ -48,9 +72,6 @@ spawn_cold(struct reap_worker *worker, reap_entry *entry, void *arg, struct reap
 int
 reap_spawn_owned(struct reap_worker *worker, reap_entry *entry, void *arg, struct reap_context **out)
 {
-	struct reap_context	*context;
-	uint64_t		 created;
-
 	if (REAP_UNLIKELY(worker == NULL))
 		return -EINVAL;
 	REAP__APART();
@@ -59,21 +80,9 @@ reap_spawn_owned(struct reap_worker *worker, reap_entry *entry, void *arg, struc
 	REAP__APART();
 	if (REAP_UNLIKELY(out == NULL))
 		return -EINVAL;
-	context = worker->descriptors;
-	created = worker->count.created;
-	if (REAP_UNLIKELY(worker->simple == 0 || context == NULL || worker->cache.count == 0 ||
-	    created == worker->block || worker->current->adopter != NULL ||
-	    REAP_LOAD_RELAXED(&worker->discarded) != NULL ||	/* relaxed: who takes them looks again */
-	    (reap__stack_besides(&worker->cache) & REAP__STACK_ASKED) != 0))
-		return spawn_cold(worker, entry, arg, out);
-	reap__beget(worker, context, entry, arg, worker->simple);
-	context->parent = NULL;
-	REAP_STORE_RELAXED(&context->prev, context);
-	REAP_STORE_RELAXED(&worker->count.created, created + 1);
-	/* Release: as in assemble(). */
-	REAP_STORE_RELEASE(&context->claim, REAP__CLAIM(created + worker->generation, REAP__CLAIMED));
-	*out = context;
-	return 0;
+	if (REAP_LIKELY(spawn_simply(worker, entry, arg, out)))
+		return 0;
+	return spawn_cold(worker, entry, arg, out);
 }
 
 /* To the resumer, which waits for itself as long as nobody has come back: so nobody may destroy it, or sleep for it unasked. */
@@ -84,25 +93,26 @@ come_back(struct reap_context *to, struct reap_context *from)
 	to->live->young.claimed = NULL;
 }
 
-/* Its end, up to the final switch and with it. */
+/* Its end, up to the final switch and with it.  Its resumer knows it from the slot. */
 _Noreturn void
 reap__simple_exit(struct reap_worker *worker, struct reap_context *context, uint32_t flags, intptr_t status)
 {
 	struct reap_context *to = REAP_LOAD_RELAXED(&context->prev);
 
-	come_back(to, context);
+	to->live->young.claimed = NULL;
 	context->status = status;
-	reap__count_own(&worker->count.plain, 1);
 	/* Release: as in die(). */
 	REAP_STORE_RELEASE(&context->flags, flags | REAP__EXITED);
-	if (to == worker->base)
+	if (to == worker->base) {
+		to->live->came = context;	/* it may serve */
 		reap__count_own(&worker->count.based, 1);
+	}
 	reap_slot_put(&worker->slot, &context->done);	/* aborts if full [3] */
 	reap__jump_straight(worker, to);
 }
 
-/* It has left its CPU to its resumer, who knows it from the slot: landing, post and reap are one.  As reap__plain_collect(). */
-static int
+/* It has left its CPU to its resumer: landing, post and reap are one.  As reap__plain_collect(). */
+REAP__INLINE int
 simple_end(struct reap_worker *worker, struct reap_context *context)
 {
 	struct reap__stack_cache *cache = &worker->cache;
@@ -113,19 +123,18 @@ simple_end(struct reap_worker *worker, struct reap_context *context)
 	reap__san_nobodys(stack->lo, (size_t)(stack->top - stack->lo));
 	context->live = NULL;
 	context->stack = NULL;
-	reap__count_own(&worker->count.ledger[REAP_PAYER_PARENT].stacks, 1);
-	if (REAP_LIKELY(cache->count < cache->batch)) {
-		reap__stack_cache_push(cache, stack);
-		stack = NULL;
-	}
-	reap__count_own(&worker->count.ledger[REAP_PAYER_PARENT].contexts, 1);
+	reap__count_own(&worker->count.simple, 1);	/* the exit as well */
 	REAP_STORE_RELAXED(&context->flags, 0);		/* clean */
 	REAP_STORE_RELAXED(&context->claim, 0);		/* FREE, as in reap__descriptor_free() */
 	REAP__SAN_DESCRIPTOR(context, reap__san_nobodys);
 	context->next = worker->descriptors;
 	worker->descriptors = context;
-	if (REAP_UNLIKELY(--worker->room < 0) || REAP_UNLIKELY(stack != NULL) || REAP_UNLIKELY(reap__stack_besides(cache) != 0))
+	worker->room--;
+	if (REAP_UNLIKELY(cache->count >= cache->batch))
 		return reap__plain_collect_rest(worker, stack);
+	reap__stack_cache_push(cache, stack);
+	if (REAP_UNLIKELY(worker->room < 0) || REAP_UNLIKELY(reap__stack_besides(cache) != 0))
+		return reap__plain_collect_rest(worker, NULL);
 	return REAP_ENDED;
 }
 
@@ -167,6 +176,8 @@ resumed_cold(struct reap_worker *worker, struct reap_passed *passed)
 		*passed = (struct reap_passed){ reap__flags(from) & REAP__EXITED ? from->status : from->live->word, from };
 	if ((reap__flags(from) & REAP__EXITED) == 0)
 		return REAP_SUSPENDED;
+	if (reap__flags(from) & REAP__SIMPLE)
+		reap__count_own(&worker->count.plain, 1);	/* not in simple_end(): it came to one who served */
 	reap__collect(worker, from, self, REAP_PAYER_PARENT, NULL);	/* posted by the landing above */
 	return REAP_ENDED;
 }
@@ -176,17 +187,29 @@ static int
 resumed(struct reap_worker *worker, void *arg)
 {
 	struct reap_passed	*passed = arg;
-	struct reap__live	*live = worker->current->live;
-	struct reap_context	*from = live->came;
+	struct reap__live	*live;
+	struct reap_context	*from;
 	uintptr_t		 prev = worker->slot.reap__prev;
 
-	if (REAP_UNLIKELY(live->young.claimed != NULL) || REAP_UNLIKELY((reap__flags(from) & REAP__SIMPLE) == 0) ||
-	    REAP_UNLIKELY(prev != 0 && prev != (uintptr_t)&from->done))
+	if (prev != 0) {
+		/* Who is dead and still simple has come straight to its resumer, see reap__simple_exit(): that is us. */
+		from = reap__context_of((struct reap_completion *)prev);
+		if (REAP_UNLIKELY((prev & REAP__PREV_TAG) != REAP__PREV_DEAD) ||
+		    REAP_UNLIKELY((reap__flags(from) & REAP__SIMPLE) == 0))
+			return resumed_cold(worker, passed);
+		reap__san_landed(REAP__SAN(worker->current->live));
+		if (passed != NULL)
+			*passed = (struct reap_passed){ from->status, from };
+		return simple_end(worker, from);
+	}
+	live = worker->current->live;
+	from = live->came;
+	if (REAP_UNLIKELY(live->young.claimed != NULL) || REAP_UNLIKELY((reap__flags(from) & REAP__SIMPLE) == 0))
 		return resumed_cold(worker, passed);
 	reap__san_landed(REAP__SAN(live));
 	if (passed != NULL)
-		*passed = (struct reap_passed){ prev != 0 ? from->status : from->live->word, from };
-	return prev != 0 ? simple_end(worker, from) : REAP_SUSPENDED;
+		*passed = (struct reap_passed){ from->live->word, from };
+	return REAP_SUSPENDED;
 }
 
 /* As a pair with the switch that follows: who comes back to the caller, cancelled or not, by resume or transfer. */
@@ -260,29 +283,23 @@ resume_cold(struct reap_context *to, unsigned flags, struct reap_passed *passed)
 	return reap__leave(worker, to, resumed, passed);
 }
 
+/* It is given a stack, and begins at its top, without a frame: if that one has been used so before. */
+REAP__INLINE int
+resume_fresh(struct reap_worker *worker, struct reap_context *to, struct reap_passed *passed)
+{
 #if defined(REAP_MD_LAUNCH) && !REAP__SAN_WATCHES_STACKS
-/* It is given a stack, and begins at its top, without a frame. */
-static __attribute__((noinline)) int
-resume_fresh(struct reap_worker *worker, struct reap_context *to, struct reap_passed *passed)
-{
-	struct reap_context	*self = worker->current;
-	struct reap__live	*live = reap__settle(worker, to);
+	if (REAP_LIKELY(reap__settles(worker))) {
+		struct reap__live *live = reap__settle_on(reap__stack_fetch_first(&worker->cache), to);
 
-	await(to, self);
-	live->word = passed != NULL ? passed->word : 0;
-	REAP_STORE_RELAXED(&to->sp, NULL);
-	worker->current = to;
-	reap__count_own(&worker->count.switches, 1);
-	return reap_md_leave_launch(&self->sp, live, worker, resumed, passed, &to->control);
-}
+		await(to, worker->current);
+		live->word = passed != NULL ? passed->word : 0;
+		return reap__leave_to_launch(worker, to, live, resumed, passed);
+	}
 #else
-static int
-resume_fresh(struct reap_worker *worker, struct reap_context *to, struct reap_passed *passed)
-{
 	(void)worker;
+#endif
 	return resume_cold(to, 0, passed);
 }
-#endif
 
 int
 reap_resume(struct reap_context *to, unsigned flags, struct reap_passed *passed)
@@ -290,8 +307,14 @@ reap_resume(struct reap_context *to, unsigned flags, struct reap_passed *passed)
 	struct reap_worker *worker = reap__here;
 
 	/* Where simple ones are born there are no hooks. */
-	if (REAP_UNLIKELY(worker == NULL) || REAP_UNLIKELY(to == NULL) || REAP_UNLIKELY(flags != 0) ||
-	    REAP_UNLIKELY((reap__flags(to) & REAP__SIMPLE) == 0) || REAP_UNLIKELY(worker->slot.reap__prev != 0))
+	if (REAP_UNLIKELY(flags != 0))
+		return resume_cold(to, flags, passed);
+	REAP__APART();
+	if (REAP_UNLIKELY(to == NULL))
+		return resume_cold(to, flags, passed);
+	REAP__APART();
+	if (REAP_UNLIKELY(worker == NULL) || REAP_UNLIKELY((reap__flags(to) & REAP__SIMPLE) == 0) ||
+	    REAP_UNLIKELY(worker->slot.reap__prev != 0))
 		return resume_cold(to, flags, passed);
 	if ((uintptr_t)to->sp <= (uintptr_t)REAP__FRESH)	/* it runs, or has not run: then it has no home of its own */
 		return to->live == &worker->fresh_live ? resume_fresh(worker, to, passed) : resume_cold(to, flags, passed);
@@ -412,23 +435,20 @@ int
 reap_context_discard(struct reap_context *context, intptr_t status)
 {
 	struct reap_worker	*home = reap_context_home(context);
-	void		       (*wake)(struct reap_worker *);
 
 	if (context->flags & REAP__EXITED || context->sp == NULL || home == NULL || home == reap_worker_self())
 		return reap_context_destroy(context, status);
 	if (context->live->young.claimed != NULL || reap_resumed_by(context) != NULL)
 		return -EBUSY;
 	context->status = status;	/* it has none of its own before it exits */
-	wake = home->domain->host.wake;
 	/* Relaxed: the push releases it.  The worker cannot stop as long as it has the context; from the push on, not before we have
 	 * taken this back: pairs with the acquire in reap_worker_stop(). */
-	if (wake != NULL)
-		(void)REAP_ADD_RELAXED(&home->discarders, 1);
+	(void)REAP_ADD_RELAXED(&home->discarders, 1);
 	push(home, context);
-	if (wake != NULL) {
-		wake(home);
-		(void)REAP_ADD_ACQ_REL(&home->discarders, (uint32_t)-1);
-	}
+	reap__stack_set_besides(&home->cache, 0, REAP__STACK_DISCARDED);
+	if (home->domain->host.wake != NULL)
+		home->domain->host.wake(home);
+	(void)REAP_ADD_ACQ_REL(&home->discarders, (uint32_t)-1);
 	return 1;
 }
 
@@ -438,8 +458,10 @@ reap_worker_discarded(struct reap_worker *worker)
 	struct reap_context	*context, *next;
 	unsigned		 n = 0;
 
-	if (REAP_LIKELY(REAP_LOAD_RELAXED(&worker->discarded) == NULL))
+	if (REAP_LIKELY(REAP_LOAD_RELAXED(&worker->discarded) == NULL &&
+	    (reap__stack_besides(&worker->cache) & REAP__STACK_DISCARDED) == 0))
 		return 0;
+	reap__stack_set_besides(&worker->cache, REAP__STACK_DISCARDED, 0);	/* first: who pushes sets it after that */
 	for (context = REAP_XCHG_ACQUIRE(&worker->discarded, NULL)	/* pairs with push() */; context != NULL; context = next) {
 		next = context->next;
 		if (reap_context_destroy(context, context->status) == 0)

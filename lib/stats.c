@@ -49,8 +49,11 @@ reap_domain_stats(struct reap_domain *domain, struct reap_stats *out)
 	pthread_mutex_unlock(&domain->lock);
 	reap__depot_stats(&domain->depot, &stacks);
 
+	count.plain += count.simple;
 	count.exited += count.plain;
 	count.switches += count.plain;
+	count.ledger[REAP_PAYER_PARENT].contexts += count.whole + count.simple;
+	count.ledger[REAP_PAYER_PARENT].stacks += count.whole + count.simple;
 	for (int i = 0; i < REAP_PAYERS; i++)
 		reaped += count.ledger[i].contexts;
 

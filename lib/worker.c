@@ -160,14 +160,14 @@ reap_worker_start(struct reap_domain *domain, void *user, struct reap_worker **o
 	worker->birth = reap__plain_birth(domain);
 	worker->simple = reap__simple_birth(domain);
 	worker->limited = domain->limit != 0;
-	worker->breeds = !worker->limited && worker->birth != 0;
+	worker->breeds = !worker->limited && worker->birth != 0 ? REAP__BOUND : ~0u;
 	if (domain->usage)
 		worker->slice = domain->clock(domain->clock_arg);
 	/* Nobody can wait for it: it ends with its worker.  Release: pairs with the acquire of whoever tries. */
 	REAP_STORE_RELEASE(&base->claim, REAP__CLAIM(generation, REAP__CLAIMED));
 	reap__stack_cache_init(&worker->cache, &domain->depot);
-	if (worker->limited)
-		reap__stack_set_besides(&worker->cache, 0, REAP__STACK_MORE);
+	reap__stack_set_besides(&worker->cache, 0, (worker->limited ? REAP__STACK_MORE : 0) |
+	    (worker->simple == 0 ? REAP__STACK_NOT_SIMPLE : 0));
 	pthread_mutex_lock(&domain->lock);
 	worker->next = domain->workers;
 	domain->workers = worker;

@@ -29,10 +29,11 @@
 /*
  * Counters of one worker, written by it alone; of the domain: of those who are no worker, by atomic addition.  What follows from
  * others is not counted: who was reaped (the ledger), who went straight to a successor, who was posted.  `plain' are exits, each of
- * them a switch, that are in neither `exited' nor `switches'.
+ * them a switch, that are in neither `exited' nor `switches'; `whole' those whom their parent has reaped with their stacks, and
+ * `simple' the same whose resumer did, exits as `plain' ones: these are in nothing else.
  */
 struct reap__counters {
-	uint64_t created, exited, plain, destroyed, based, threaded, switches, barrier, orphans, detached, limit_hits, recalls;
+	uint64_t created, exited, plain, whole, simple, destroyed, based, threaded, switches, barrier, orphans, detached, limit_hits, recalls;
 	struct reap_ledger ledger[REAP_PAYERS];
 };
 
@@ -44,7 +45,7 @@ struct reap_worker {
 	struct reap_domain	*domain;		/* constant */
 	struct reap_context	*base;			/* constant */
 	bool			 limited;		/* the domain has a limit; constant */
-	bool			 breeds;		/* `birth', and no limit to be asked first; constant */
+	uint32_t		 breeds;		/* what a parent's flags are to be for a plain birth, if there is no limit; constant */
 	uint32_t		 credits;		/* of that limit; itself, and who recalls them */
 	int32_t			 room;			/* REAP__DESCRIPTORS_KEPT, less those that are free here */
 	struct reap_context	*descriptors;		/* free ones, last in first out; itself only */
@@ -64,7 +65,7 @@ struct reap_worker {
 	struct reap_worker	*next;			/* the domain's workers; under its lock */
 	uint32_t		 simple;			/* flags of who is born simple here, or 0; constant: resume.c */
 	struct reap_context	*discarded;		/* to be destroyed here; any thread pushes, itself takes all */
-	uint32_t		 discarders;		/* those who have pushed, and have yet to wake it; any thread, by addition */
+	uint32_t		 discarders;		/* those who push, and have yet to tell it; any thread, by addition */
 	bool			 ending;		/* its thread ends, and has asked once; itself only */
 };
 
@@ -120,18 +121,7 @@ struct reap_domain {
 static inline uint64_t
 reap__bound(const struct reap_worker *worker)
 {
-	return worker->count.created - worker->count.exited - worker->count.plain - worker->loose;
-}
-
-/* To a counter that nobody else writes, but others read: one instruction where there is one that cannot be torn. */
-static inline void
-reap__count_own(uint64_t *counter, uint64_t n)
-{
-#if defined(__x86_64__) && defined(__GNUC__) && !REAP__SAN_WATCHES_SWITCH
-	__asm__("addq %1, %0" : "+m" (*counter) : "er" (n) : "cc");
-#else
-	REAP_STORE_RELAXED(counter, *counter + n);
-#endif
+	return worker->count.created - worker->count.exited - worker->count.plain - worker->count.simple - worker->loose;
 }
 
 /* Add to a counter: its worker writes it plainly, everybody else shares the domain's. */

@@ -50,7 +50,7 @@ age_cache(struct reap__stack_cache *cache, uint64_t now)
 
 		if (low > 0)
 			(void)reap__cache_release(cache, (uint32_t)((int64_t)cache->count + cache->nspare - low));
-		cache->floor = (int32_t)cache->count;
+		reap__stack_set_floor(cache, (int32_t)cache->count);
 		cache->period = now;
 	}
 	return cache->count + cache->nspare != 0 ? due(cache->depot, cache->period) : UINT64_MAX;

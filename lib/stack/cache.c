@@ -104,7 +104,7 @@ reap__stack_spill(struct reap__stack_cache *cache)
 	cache->spare = unload(cache, cache->count);
 	REAP_STORE_RELAXED(&cache->nspare, cache->count);	/* no order: statistics */
 	/* Those that nobody needed lay deepest, most of them in the batch that went.  floor + nspare stays the least. */
-	cache->floor = (cache->floor > 0 ? cache->floor : 0) - (int32_t)cache->count;
+	reap__stack_set_floor(cache, cache->least - (int32_t)cache->count);
 	REAP_STORE_RELAXED(&cache->count, 0);			/* no order: statistics */
 }
 
@@ -115,7 +115,7 @@ take(struct reap__stack_cache *cache)
 		if (cache->spare == NULL)
 			return NULL;
 		renew(cache, cache->spare, cache->nspare);
-		cache->floor += (int32_t)cache->nspare;
+		reap__stack_set_floor(cache, cache->floor + (int32_t)cache->nspare);
 		cache->spare = NULL;
 		REAP_STORE_RELAXED(&cache->nspare, 0);			/* no order: statistics */
 	}
@@ -146,7 +146,7 @@ reap__cache_release(struct reap__stack_cache *cache, uint32_t keep)
 	REAP_STORE_RELAXED(&cache->count, from_list);	/* no order: statistics */
 	REAP_STORE_RELAXED(&cache->nspare, from_spare);	/* no order: statistics */
 	if (cache->floor > (int32_t)from_list)
-		cache->floor = (int32_t)from_list;
+		reap__stack_set_floor(cache, (int32_t)from_list);
 	reap__slab_round_begin(&round);
 	for (i = 0; i < 2; i++)
 		for (s = rest[i]; s != NULL; s = s->next)
@@ -197,7 +197,7 @@ get_shared(struct reap__depot *depot, struct reap__stack_cache *cache, struct re
 	if ((s = to_cache ? reap__depot_pop_batch(depot) : reap__depot_pop(depot, class)) != NULL) {
 		if (to_cache) {
 			renew(cache, s->next, s->count - 1);
-			cache->floor = 0;
+			reap__stack_set_floor(cache, 0);
 		}
 		depot->depot_hits++;
 		reap__depot_cap(depot, class);

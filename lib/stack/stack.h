@@ -30,6 +30,8 @@
 #include <reap/atomic.h>
 #include <reap/stack.h>
 
+#include "count.h"
+
 struct reap__slab;
 
 /* One line of the cache each, side by side: neither false sharing nor a common set. */
@@ -67,6 +69,7 @@ struct reap__stack_cache {
 	uint32_t	 count;		/* stacks in the current batch; relaxed, statistics read it */
 	uint32_t	 batch;		/* most of it; constant.  The cap of the cache is twice this */
 	int32_t		 floor;		/* least of count + nspare since the period began, less what is now spare */
+	int32_t		 least;		/* `floor', or 0 if that is below: what the next promise may leave without more ado */
 	uint32_t	 besides;	/* REAP__STACK_ASKED, ...: why there is more to do than usual; any thread */
 	uint64_t	 hits;		/* gets served from here; relaxed, statistics read it */
 	struct reap__stack *owed;	/* promised, and set aside when the list was renewed: lists, linked by `batch' */
@@ -80,7 +83,10 @@ struct reap__stack_cache {
 #define REAP__STACK_ASKED	0x1u	/* the depot wants what the cache holds; by others, under the lock; its owner clears it */
 #define REAP__STACK_SPILLED	0x2u	/* a landing has, and who reaps has not seen to the depot since */
 #define REAP__STACK_NEVER_WARM	0x4u	/* each stack is to be scrubbed; constant */
-#define REAP__STACK_MORE	0x8u	/* who reaps has more to do for other reasons: the worker's; constant */
+/* The worker's own, here so that one look is enough. */
+#define REAP__STACK_MORE	0x8u	/* who reaps has a limit to see to; constant */
+#define REAP__STACK_DISCARDED	0x10u	/* others have discarded contexts; they set it, the owner clears it */
+#define REAP__STACK_NOT_SIMPLE	0x20u	/* nobody is born simple here; constant */
 
 #define REAP__STACK_CLASSES	26	/* the default size, then page << 0 ... page << 24: 64 GiB with pages of 4 KiB */
 
@@ -225,7 +231,7 @@ reap__stack_cache_push(struct reap__stack_cache *cache, struct reap__stack *s)
 	s->next = cache->list;
 	REAP_STORE_RELAXED(&s->owner, NULL);	/* no order: a lookup is a snapshot */
 	cache->list = s;
-	REAP_STORE_RELAXED(&cache->count, cache->count + 1);	/* no order: statistics */
+	reap__count_own32(&cache->count, 1);
 }
 
 /*
@@ -234,34 +240,62 @@ reap__stack_cache_push(struct reap__stack_cache *cache, struct reap__stack *s)
  * trimmed or spilled meanwhile.
  */
 static inline void
+reap__stack_set_floor(struct reap__stack_cache *cache, int32_t floor)
+{
+	cache->floor = floor;
+	cache->least = floor > 0 ? floor : 0;
+}
+
+/* Whether a stack can be promised, and there have not been fewer left for as long as it counts. */
+static inline bool
+reap__stack_promises(const struct reap__stack_cache *cache)
+{
+	return (int32_t)cache->count - 1 >= cache->least;
+}
+
+/* The same after all, if it is only that there have not been fewer. */
+static inline bool
+reap__stack_lower(struct reap__stack_cache *cache)
+{
+	if (cache->count == 0)
+		return false;
+	if (!reap__stack_promises(cache))
+		reap__stack_set_floor(cache, (int32_t)cache->count - 1);
+	return true;
+}
+
+static inline void
 reap__stack_promise(struct reap__stack_cache *cache)
 {
-	uint32_t n = cache->count - 1;
+	(void)reap__stack_lower(cache);
+	reap__count_own32(&cache->count, (uint32_t)-1);
+}
 
-	REAP_STORE_RELAXED(&cache->count, n);			/* no order: statistics */
-	if ((int32_t)n < cache->floor)
-		cache->floor = (int32_t)n;
+static inline struct reap__stack *
+reap__stack_fetch_first(struct reap__stack_cache *cache)
+{
+	struct reap__stack *s = cache->list;
+
+	cache->list = s->next;
+	reap__count_own(&cache->hits, 1);
+	return s;
 }
 
 static inline struct reap__stack *
 reap__stack_fetch(struct reap__stack_cache *cache)
 {
-	struct reap__stack *s = cache->list;
-
-	if (REAP_UNLIKELY(s == NULL)) {
-		s = cache->owed;
-		cache->owed = s->batch;
+	if (REAP_UNLIKELY(cache->list == NULL)) {
+		cache->list = cache->owed;
+		cache->owed = cache->list->batch;
 	}
-	cache->list = s->next;
-	REAP_STORE_RELAXED(&cache->hits, cache->hits + 1);	/* no order: statistics */
-	return s;
+	return reap__stack_fetch_first(cache);
 }
 
 /* A promised one is not needed: another stack than one of these was at hand. */
 static inline void
 reap__stack_unpromise(struct reap__stack_cache *cache)
 {
-	REAP_STORE_RELAXED(&cache->count, cache->count + 1);	/* no order: statistics */
+	reap__count_own32(&cache->count, 1);
 }
 
 /*
