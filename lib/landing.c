@@ -146,6 +146,9 @@ reap__land(struct reap_worker *worker)
 	if (REAP_LIKELY((prev & REAP__PREV_TAG) == REAP__PREV_DEAD && reap__lands_plainly(worker, context))) {
 		worker->slot.reap__prev = 0;
 		reap__plain_landing(worker, context);
+	} else if ((prev & REAP__PREV_TAG) == REAP__PREV_YIELDED && (worker->hooks & REAP__HOOK_AFTER) == 0) {
+		worker->slot.reap__prev = 0;
+		worker->domain->host.ready((struct reap_context *)(prev - REAP__PREV_YIELDED));
 	} else
 		land_cold(worker);
 }
