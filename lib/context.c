@@ -71,6 +71,16 @@ settle_carried(struct reap_context *context)
 	return live;
 }
 
+#if defined(REAP_MD_LAUNCH) && !REAP__SAN_WATCHES_STACKS
+int
+reap__leave_to_launch_anew(struct reap_worker *worker, struct reap_context *to, struct reap__stack *stack,
+    int (*after)(struct reap_worker *, void *), void *arg)
+{
+	reap__live_clean(reap__live_of(stack), worker);
+	return reap__leave_to_launch(worker, to, stack, after, arg);
+}
+#endif
+
 /* The context that is fresh is given its stack as if that had been at birth; by its worker, or while that stands still. */
 void *
 reap__bind(struct reap_context *context)
@@ -223,7 +233,7 @@ spawn_cold(struct reap_worker *worker, reap_entry *entry, void *arg, struct reap
 		return error;
 	flags = policy_flags(domain, true, REAP_POLICY_DEFAULT, REAP_NOTIFY_DEFAULT, 0);
 	if (worker->birth != 0 && reap__stack_shelvable(stack) && worker->current->adopter == NULL)
-		flags |= REAP__PLAIN;
+		flags |= REAP__PLAIN | (worker->birth & REAP__STRAIGHT);
 	assemble(domain, worker, context, stack, entry, arg, flags, NULL);
 	*out = context;
 	return 0;

@@ -304,8 +304,10 @@ exit_straight(struct reap_worker *worker, struct reap_context *context, uint32_t
 static _Noreturn __attribute__((noinline)) void
 exit_otherwise(struct reap_worker *worker, struct reap_context *context, uint32_t flags, intptr_t status)
 {
-	if (reap__exits_plainly(context, flags) && reap__plain_exit(worker, context, flags, status))
+	if (reap__exits_plainly(context, flags)) {	/* and AWAITED, so it is claimed */
+		(void)reap__plain_exit(worker, context, flags, status);
 		exit_awaited(worker);
+	}
 	exit_cold(reap_worker_self(), status);
 }
 

@@ -74,12 +74,11 @@ reap__beget(struct reap_worker *worker, struct reap_context *context, reap_entry
 REAP__INLINE bool
 reap__breeds_plainly(const struct reap_context *parent, uint32_t flags)
 {
-	uint32_t its = reap__flags(parent);
-
-	if (REAP_LIKELY((its & (REAP__BOUND | REAP__KIN | REAP__SUB_ADOPTED)) == flags))
+	/* Nobody else writes them: twice read is one register less in what follows. */
+	if (REAP_LIKELY((reap__flags(parent) & (REAP__BOUND | REAP__KIN | REAP__SUB_ADOPTED)) == flags))
 		return true;
 	/* Relaxed: it need not be counted at once. */
-	return (its & (REAP__BOUND | REAP__SUB_ADOPTED)) == flags &&
+	return (reap__flags(parent) & (REAP__BOUND | REAP__SUB_ADOPTED)) == flags &&
 	    REAP__GONE_COUNT(REAP_LOAD_RELAXED(&parent->refs)) < REAP__GONE_SWEEP;
 }
 
@@ -106,14 +105,12 @@ reap__plain_spawn(struct reap_worker *worker, reap_entry *entry, void *arg, uint
 	return true;
 }
 
-/* Whether the stack that is fetched next lies at hand, and a plain life of this worker's was the last one there. */
-#if defined(REAP_MD_LAUNCH) && !REAP__SAN_WATCHES_STACKS
-REAP__INLINE bool
-reap__settles(const struct reap_worker *worker)
+static inline void
+reap__live_clean(struct reap__live *live, struct reap_worker *worker)
 {
-	return worker->cache.list != NULL && reap__live_of(worker->cache.list)->clean == worker;
+	live->home = live->clean = worker;
+	memset(&live->young, 0, sizeof(live->young));
 }
-#endif
 
 /* The context that is fresh gets this one, where a plain life can begin. */
 REAP__INLINE struct reap__live *
@@ -137,10 +134,8 @@ reap__settle(struct reap_worker *worker, struct reap_context *context)
 	struct reap__live	*live = reap__live_of(stack);
 
 	reap__san_plain_reuse(stack->lo, (size_t)(stack->top - stack->lo));
-	if (live->clean != worker) {
-		live->home = live->clean = worker;
-		memset(&live->young, 0, sizeof(live->young));
-	}
+	if (live->clean != worker)
+		reap__live_clean(live, worker);
 	return reap__settle_on(stack, context);
 }
 
@@ -331,7 +326,7 @@ reap__plain_sleep(struct reap_worker *worker, struct reap_context *self, struct 
 	reap__count_own(&child->claim, REAP__CLAIMED - REAP__LIVE);
 	live->young.claimed = child;
 	live->result = result;
-	child->flags |= REAP__AWAITED;		/* nobody else is there to read them */
+	reap__set_own32(&child->flags, REAP__AWAITED);
 	live->waits.waiter.ready = reap__ready_sleeper;
 	live->waits.context = self;
 	REAP_STORE_RELAXED(&child->done.reap__word, (uintptr_t)&live->waits.waiter);
@@ -341,13 +336,22 @@ reap__plain_sleep(struct reap_worker *worker, struct reap_context *self, struct 
 }
 
 #if defined(REAP_MD_LAUNCH) && !REAP__SAN_WATCHES_STACKS
-/* Leaves for one of this worker's that was fresh. */
+/* context.c: the same on one where no plain life of this worker's was the last; so that nobody else saves registers for it. */
+int	reap__leave_to_launch_anew(struct reap_worker *worker, struct reap_context *to, struct reap__stack *stack,
+	    int (*after)(struct reap_worker *, void *), void *arg) __attribute__((visibility("hidden")));
+
+/* Leaves for one of this worker's that is fresh, and gets this stack. */
 REAP__INLINE int
-reap__leave_to_launch(struct reap_worker *worker, struct reap_context *to, struct reap__live *live,
+reap__leave_to_launch(struct reap_worker *worker, struct reap_context *to, struct reap__stack *stack,
     int (*after)(struct reap_worker *, void *), void *arg)
 {
-	struct reap_context *from = worker->current;
+	struct reap_context	*from = worker->current;
+	struct reap__live	*live = reap__live_of(stack);
 
+	reap__san_plain_reuse(stack->lo, (size_t)(stack->top - stack->lo));
+	if (REAP_UNLIKELY(live->clean != worker))
+		return reap__leave_to_launch_anew(worker, to, stack, after, arg);
+	(void)reap__settle_on(stack, to);
 	worker->current = to;
 	REAP_STORE_RELAXED(&to->sp, NULL);
 	reap__count_own(&worker->count.switches, 1);
@@ -361,7 +365,7 @@ reap__leave_plainly(struct reap_worker *worker, struct reap_context *to, int (*a
 {
 #if defined(REAP_MD_LAUNCH) && !REAP__SAN_WATCHES_STACKS
 	if (reap__fresh(to) && REAP_LIKELY(to->live == &worker->fresh_live))
-		return reap__leave_to_launch(worker, to, reap__settle(worker, to), after, arg);
+		return reap__leave_to_launch(worker, to, reap__stack_fetch(&worker->cache), after, arg);
 #endif
 	return reap__leave(worker, to, after, arg);
 }

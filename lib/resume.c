@@ -283,17 +283,18 @@ resume_cold(struct reap_context *to, unsigned flags, struct reap_passed *passed)
 	return reap__leave(worker, to, resumed, passed);
 }
 
-/* It is given a stack, and begins at its top, without a frame: if that one has been used so before. */
+/* It is given a stack, and begins at its top, without a frame. */
 REAP__INLINE int
 resume_fresh(struct reap_worker *worker, struct reap_context *to, struct reap_passed *passed)
 {
 #if defined(REAP_MD_LAUNCH) && !REAP__SAN_WATCHES_STACKS
-	if (REAP_LIKELY(reap__settles(worker))) {
-		struct reap__live *live = reap__settle_on(reap__stack_fetch_first(&worker->cache), to);
+	if (REAP_LIKELY(worker->cache.list != NULL)) {
+		struct reap__stack *stack = reap__stack_fetch_first(&worker->cache);
 
+		reap__san_plain_reuse(stack->lo, (size_t)(stack->top - stack->lo));
 		await(to, worker->current);
-		live->word = passed != NULL ? passed->word : 0;
-		return reap__leave_to_launch(worker, to, live, resumed, passed);
+		reap__live_of(stack)->word = passed != NULL ? passed->word : 0;
+		return reap__leave_to_launch(worker, to, stack, resumed, passed);
 	}
 #else
 	(void)worker;
@@ -435,6 +436,7 @@ int
 reap_context_discard(struct reap_context *context, intptr_t status)
 {
 	struct reap_worker	*home = reap_context_home(context);
+	void		       (*wake)(struct reap_worker *);
 
 	if (context->flags & REAP__EXITED || context->sp == NULL || home == NULL || home == reap_worker_self())
 		return reap_context_destroy(context, status);
@@ -443,11 +445,12 @@ reap_context_discard(struct reap_context *context, intptr_t status)
 	context->status = status;	/* it has none of its own before it exits */
 	/* Relaxed: the push releases it.  The worker cannot stop as long as it has the context; from the push on, not before we have
 	 * taken this back: pairs with the acquire in reap_worker_stop(). */
+	wake = home->domain->host.wake;
 	(void)REAP_ADD_RELAXED(&home->discarders, 1);
 	push(home, context);
 	reap__stack_set_besides(&home->cache, 0, REAP__STACK_DISCARDED);
-	if (home->domain->host.wake != NULL)
-		home->domain->host.wake(home);
+	if (wake != NULL)
+		wake(home);
 	(void)REAP_ADD_ACQ_REL(&home->discarders, (uint32_t)-1);
 	return 1;
 }

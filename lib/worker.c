@@ -166,8 +166,8 @@ reap_worker_start(struct reap_domain *domain, void *user, struct reap_worker **o
 	/* Nobody can wait for it: it ends with its worker.  Release: pairs with the acquire of whoever tries. */
 	REAP_STORE_RELEASE(&base->claim, REAP__CLAIM(generation, REAP__CLAIMED));
 	reap__stack_cache_init(&worker->cache, &domain->depot);
-	reap__stack_set_besides(&worker->cache, 0, (worker->limited ? REAP__STACK_MORE : 0) |
-	    (worker->simple == 0 ? REAP__STACK_NOT_SIMPLE : 0));
+	if (worker->simple == 0)
+		reap__stack_set_besides(&worker->cache, 0, REAP__STACK_NOT_SIMPLE);
 	pthread_mutex_lock(&domain->lock);
 	worker->next = domain->workers;
 	domain->workers = worker;

@@ -84,9 +84,8 @@ struct reap__stack_cache {
 #define REAP__STACK_SPILLED	0x2u	/* a landing has, and who reaps has not seen to the depot since */
 #define REAP__STACK_NEVER_WARM	0x4u	/* each stack is to be scrubbed; constant */
 /* The worker's own, here so that one look is enough. */
-#define REAP__STACK_MORE	0x8u	/* who reaps has a limit to see to; constant */
-#define REAP__STACK_DISCARDED	0x10u	/* others have discarded contexts; they set it, the owner clears it */
-#define REAP__STACK_NOT_SIMPLE	0x20u	/* nobody is born simple here; constant */
+#define REAP__STACK_DISCARDED	0x8u	/* others have discarded contexts; they set it, the owner clears it */
+#define REAP__STACK_NOT_SIMPLE	0x10u	/* nobody is born simple here; so wherever who reaps has a limit to see to.  Constant */
 
 #define REAP__STACK_CLASSES	26	/* the default size, then page << 0 ... page << 24: 64 GiB with pages of 4 KiB */
 

@@ -15,10 +15,10 @@ EDITS = [
     (r'(\nreap__descriptor_get\(.*?)return (reap__descriptor_get_cold\(.*?\));(.*?)return (\w+);(\n\}\n)',
      r'\1return schedule_taken(\2);\3return schedule_taken(\4);\5'),
     (r'(\nreap__descriptor_put\([^{;]*\{\n)', r'\1\tschedule_freed(context);\n'),
-    (r'worker->descriptors = context->next;(?=\n\tworker->ndescriptors--;\n\treap__stack_promise)',
+    (r'worker->descriptors = context->next;(?=\n\tworker->room\+\+;\n\treap__count_own32)',
      'worker->descriptors = schedule_taken(context)->next;'),
     (r'(\n\t)(child->next = worker->descriptors;)', r'\1schedule_freed(child);\1\2'),
-    (r'(\n\t)(context->next = worker->descriptors;)(?=\n\tworker->descriptors = context;\n\tif \()',
+    (r'(\n\t)(context->next = worker->descriptors;)(?=\n\tworker->descriptors = context;\n\tworker->room--;\n\tif \()',
      r'\1schedule_freed(context);\1\2'),
 ]
 
@@ -28,7 +28,7 @@ SMALLER = [
     (r'(#define SPIN\s+)200', r'\g<1>1'),                                          # the reaper thread's
     (r'(#define REAP__GONE_SWEEP\s+)32u', r'\g<1>1u'),                             # tombstones before a parent sweeps
     (r'(#define BATCH\s+)\d+u(?=\s+/\* descriptors)', r'\g<1>2u'),                                        # descriptors that travel together
-    (r'(#define REAP__DESCRIPTORS_KEPT\s+)\d+u', r'\g<1>4u'),
+    (r'(#define REAP__DESCRIPTORS_KEPT\s+)\d+', r'\g<1>4'),
 ]
 
 CLAIMED = 'REAP__CLAIM(REAP__CLAIM_GENERATION(word), REAP__CLAIMED)'
@@ -241,7 +241,7 @@ MUTANTS = [
      'discard'),
     ('discard-counted-too-late', 'who discards says so when the worker may have gone',
      [(r'\(void\)REAP_ADD_RELAXED\(&home->discarders, 1\);\n', r'if (!M) \g<0>'),
-      (r'wake\(home\); push\(home, context\);', r'\g<0> if (M && wake != NULL) (void)REAP_ADD_RELAXED(&home->discarders, 1);')],
+      (r'wake\(home\); push\(home, context\);', r'\g<0> if (M) (void)REAP_ADD_RELAXED(&home->discarders, 1);')],
      'discard'),
     ('landed-where-it-was-made', 'who is resumed elsewhere looks into the slot of the worker that made it',
      [(r'reap__landed\(worker\);(?=\n\tlive = worker->current->live;)',

@@ -182,6 +182,110 @@ TEST(handoff, not_unless_the_host_wants_it)
 	host_close(&h);
 }
 
+static bool
+stays(struct reap_context *context, void *arg)
+{
+	(void)context;
+	(void)arg;
+	return true;
+}
+
+static intptr_t
+waits_and_parks(void *arg)
+{
+	CHECK_EQ(reap_wait(host_spawn(host_return, arg), 0, NULL), 0);
+	(void)reap_park(reap_worker_self(), stays, NULL);
+	return 0;
+}
+
+TEST(handoff, who_has_waited_may_be_destroyed)
+{
+	struct reap_host	callbacks = host_alone;
+	struct reap_context	*parent;
+	struct reap_result	r;
+	struct host		h;
+
+	callbacks.direct = true;
+	host_open(&h, (struct reap_domain_options){ .host = &callbacks });
+	parent = host_spawn(waits_and_parks, NULL);
+	host_run();
+	CHECK_EQ(reap_context_destroy(parent, 3), 0);
+	CHECK_EQ(reap_wait(parent, 0, &r), 0);
+	CHECK_EQ(r.status, 3);
+	host_close(&h);
+}
+
+static intptr_t
+leaves_a_child(void *arg)
+{
+	(void)host_spawn(host_return, arg);
+	(void)reap_yield(reap_worker_self());
+	return 7;
+}
+
+static intptr_t
+waits_for_a_parent(void *arg)
+{
+	struct reap_result r;
+
+	CHECK_EQ(reap_wait(host_spawn(leaves_a_child, arg), 0, &r), 0);
+	CHECK_EQ(r.status, 7);
+	return 0;
+}
+
+TEST(handoff, not_before_who_dies_has_left_its_children_to_others)
+{
+	struct reap_host	callbacks = host_alone;
+	struct reap_context	*parent;
+	struct host		h;
+
+	callbacks.direct = true;
+	host_open(&h, (struct reap_domain_options){ .host = &callbacks });
+	parent = host_spawn(waits_for_a_parent, NULL);
+	host_run();
+	CHECK_EQ(host_stats(&h).orphans, 1);
+	CHECK_EQ(reap_adopter_drain(reap_adopter_default(h.domain), 10), 1);
+	CHECK_EQ(reap_wait(parent, 0, NULL), 0);
+	host_close(&h);
+}
+
+static intptr_t
+switches_to_who_waits(void *arg)
+{
+	host_ready(reap_worker_current(reap_worker_self()));	/* runnable again as soon as it has left */
+	(void)reap_switch(reap_worker_self(), arg);
+	readied = the_host->readied;
+	return 6;
+}
+
+static intptr_t
+waits_twice(void *arg)
+{
+	struct reap_context	*self = reap_worker_current(reap_worker_self());
+	struct reap_result	 r;
+
+	CHECK_EQ(reap_wait(host_spawn(switches_to_who_waits, self), 0, &r), 0);
+	CHECK_EQ(r.status, 6);
+	CHECK_EQ(the_host->readied, readied);
+	return (intptr_t)arg;
+}
+
+TEST(handoff, who_is_switched_to_in_its_sleep_sleeps_again)
+{
+	struct reap_host	callbacks = host_alone;
+	struct reap_context	*parent;
+	struct host		h;
+
+	callbacks.direct = callbacks.shares = true;
+	host_open(&h, (struct reap_domain_options){ .host = &callbacks });
+	the_host = &h;
+	parent = host_spawn(waits_twice, NULL);
+	host_run();
+	CHECK_EQ(host_stats(&h).zombies, 1);
+	CHECK_EQ(reap_wait(parent, 0, NULL), 0);
+	host_close(&h);
+}
+
 /* ---- early, and nobody waits */
 
 TEST(handoff, early_without_a_waiter_leaves_a_thin_zombie)

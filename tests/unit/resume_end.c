@@ -120,9 +120,15 @@ TEST(resume, a_resumer_that_is_not_owned_is_not_destroyed_either)
 /* Run by a host instead, it is an orphan: its adopter gets it. */
 TEST(resume, one_that_nobody_has_resumed_goes_to_the_adopter)
 {
-	struct host h;
+	struct reap_context	*before[2];
+	struct host		 h;
 
 	host_open(&h, (struct reap_domain_options){ 0 });
+	/* One stack for it, and one that is at hand when it resumes itself. */
+	for (int i = 0; i < 2; i++)
+		before[i] = owned(&h, host_return, NULL);
+	for (int i = 0; i < 2; i++)
+		CHECK_EQ(reap_resume(before[i], 0, NULL), REAP_ENDED);
 	host_ready(owned(&h, resumes_itself, NULL));
 	host_run();
 	CHECK_EQ(reap_adopter_drain(reap_adopter_default(h.domain), 2), 1);
@@ -212,6 +218,7 @@ resume_elsewhere(void *arg)
 
 	CHECK_EQ(reap_resume(f->context, 0, NULL), -EPERM);
 	CHECK_EQ(reap_worker_start(f->host->domain, &f->host->base, &worker), 0);
+	CHECK_EQ(reap_resume(owned(f->host, host_return, NULL), 0, NULL), REAP_ENDED);	/* a stack is at hand here as well */
 	f->resumed = reap_resume(f->context, 0, NULL);
 	CHECK_EQ(reap_worker_stop(worker), 0);
 	f->discarded = reap_context_discard(f->context, -5);

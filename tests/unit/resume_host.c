@@ -77,6 +77,7 @@ TEST(resume, a_base_context_may_wait_for_others_in_idle)
 	CHECK_EQ(p.word, 4);
 	CHECK_EQ(idles, 3);
 	CHECK_EQ(reap_resume(before, 0, &p), REAP_ENDED);
+	CHECK_EQ(host_stats(&h).exited, 3);
 	host_close(&h);
 }
 
