@@ -294,12 +294,6 @@ wait_plainly(struct reap_worker *worker, struct reap_context *self, struct reap_
 {
 	struct reap_context *to = reap__plain_sleep(worker, self, child, result);
 
-#if defined(REAP_MD_LAUNCH) && !REAP__SAN_WATCHES_STACKS
-	if (REAP_LIKELY(to == child) && REAP_LIKELY(reap__fresh(child)) && REAP_LIKELY(worker->cache.list != NULL))
-		/* Private to this worker, as we are. */
-		return reap__leave_to_launch(worker, child, reap__stack_fetch_first(&worker->cache), plainly_woken,
-		    worker->current);
-#endif
 	return reap__leave_plainly(worker, to, plainly_woken, worker->current);
 }
 
