@@ -249,6 +249,50 @@ TEST(handoff, not_before_who_dies_has_left_its_children_to_others)
 	host_close(&h);
 }
 
+static struct reap_context *
+next_shared(struct reap_worker *worker)
+{
+	struct reap_context *context = host_next(worker);
+
+	if (context != NULL)
+		(void)reap_context_share(context);
+	return context;
+}
+
+static intptr_t
+waits_for_some(void *arg)
+{
+	struct reap_context *child[3];
+
+	/* Three stacks at hand: one that is carried along leaves others. */
+	for (int i = 0; i < 3; i++)
+		child[i] = host_spawn(host_return, arg);
+	for (int i = 0; i < 3; i++)
+		CHECK_EQ(reap_wait(child[i], 0, NULL), 0);
+	for (int i = 0; i < 3; i++)
+		CHECK_EQ(reap_wait(host_spawn(host_return, arg), 0, NULL), 0);
+	return 0;
+}
+
+TEST(handoff, to_one_that_next_shares)
+{
+	struct reap_host	callbacks = host_alone;
+	struct reap_context	*parent;
+	struct reap_stats	stats;
+	struct host		h;
+
+	callbacks.direct = callbacks.shares = true;
+	callbacks.next = next_shared;
+	host_open(&h, (struct reap_domain_options){ .host = &callbacks });
+	parent = host_spawn(waits_for_some, NULL);
+	host_run();
+	CHECK_EQ(reap_wait(parent, 0, NULL), 0);
+	stats = host_stats(&h);
+	CHECK_EQ(stats.live, 0);
+	CHECK_EQ(stats.stacks_mapped, stats.stacks_cached);	/* none is lost */
+	host_close(&h);
+}
+
 static intptr_t
 switches_to_who_waits(void *arg)
 {
