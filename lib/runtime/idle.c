@@ -410,7 +410,8 @@ reap__idle(struct reap_worker *worker)
 	if (w->stolen > OFFER_FEW && linger(w))
 		return;
 	w->doze = DOZE_MIN;
-	(void)REAP_ADD_ACQ_REL(&rt->hungry, IDLE + SEARCHING);
+	(void)REAP_ADD_ACQ_REL(&rt->hungry, w->starving ? SEARCHING : IDLE + SEARCHING);
+	w->starving = false;
 	reap__poll(w);
 	while (!search(w, ns)) {
 		if (reap__drain(w))

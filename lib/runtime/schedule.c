@@ -191,14 +191,41 @@ look_around(struct worker *w)
 	}
 }
 
+/*
+ * There is nothing to run.  If that is asked for one that may run anywhere and ends, its parent may learn of the end on another worker
+ * before this one has come to idle(), and go on to make a child and compute for long: the child is to be offered then.
+ */
+static __attribute__((noinline)) struct reap_context *
+starve(struct worker *w)
+{
+	const struct reap_context *current = reap_worker_current(w->reap);
+
+	if (!w->starving && reap_context_home(current) == NULL && reap_context_state(current) == REAP_STATE_EXITING) {
+		w->starving = true;
+		/* Relaxed: the post that follows releases it. */
+		(void)REAP_ADD_RELAXED(&w->runtime->hungry, IDLE);
+	}
+	return NULL;
+}
+
+static inline struct reap_context *
+found(struct worker *w, struct reap_context *context)
+{
+	if (REAP_UNLIKELY(w->starving)) {
+		w->starving = false;
+		(void)REAP_ADD_RELAXED(&w->runtime->hungry, 0u - IDLE);	/* a count */
+	}
+	maybe_share(w, true);
+	return context;
+}
+
 /* The queues are empty. */
 static __attribute__((noinline)) struct reap_context *
 gathered(struct worker *w)
 {
 	struct reap_context *context = reap__gather(w) ? pop(w) : NULL;
 
-	maybe_share(w, true);
-	return context;
+	return context != NULL ? found(w, context) : starve(w);
 }
 
 static struct reap_context *
@@ -217,14 +244,12 @@ next(struct reap_worker *worker)
 	if (REAP_UNLIKELY(REAP_LOAD_RELAXED(&w->inbox) != 0))
 		(void)stack_take(&w->inbox, &w->bound);
 	context = pop(w);
-	if (REAP_LIKELY(context != NULL)) {
-		maybe_share(w, true);
-		return context;
-	}
+	if (REAP_LIKELY(context != NULL))
+		return found(w, context);
 	/* Relaxed: as reap__gather() looks, at all that it does. */
 	if (timer_next(&w->timers) == UINT64_MAX && REAP_LOAD_RELAXED(&w->offer) == 0 &&
 	    REAP_LOAD_RELAXED(&w->runtime->injected) == 0)
-		return NULL;
+		return w->runtime->nworkers > 1 ? starve(w) : NULL;
 	return gathered(w);
 }
 

@@ -60,6 +60,7 @@ struct worker {
 	unsigned undrained;		/* goes and pauses since the last drain */
 	bool pausing;			/* the next ready() is for the context that reap_pause() leaves */
 	bool polling;			/* in poller.poll(): what it readies is shared when it has returned */
+	bool starving;			/* it is counted as IDLE already, by next() */
 	struct timers timers;		/* under the lock, but for timer_next() */
 	uint64_t doze;			/* how long to sleep on watch, nanoseconds */
 	unsigned haste;			/* so many victims in a row were given time in vain */

@@ -206,8 +206,6 @@ bequeath(int x, int *told, int *ntold)
 			tell(told, ntold, let_go(l->parent));
 			tell(told, ntold, to_adopter(x, l->adopter));
 		} else {
-			if (parent->kin)
-				share_words(x);
 			l->fate = FATE_ZOMBIE;
 			l->arrival = ++model.arrivals;
 			tell(told, ntold, kick(l->parent));
