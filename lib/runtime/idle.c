@@ -6,6 +6,9 @@
  *
  *	busy --(+IDLE +SEARCHING)--> searching --(-SEARCHING)--> asleep --(+SEARCHING)--> searching --(-both)--> busy
  *
+ * A worker of which it is known before it comes to idle() that it has nothing to do counts as IDLE already, and does not search: see
+ * starve() in schedule.c.
+ *
  * worker.state is SLEEPING from before the -SEARCHING on, and POLLING if the worker then sleeps in the poller, until a
  * compare-and-swap makes it AWAKE; whoever wins that, a waker or the sleeper itself, adds the SEARCHING, both under the worker's
  * lock.  So a worker that has been chosen counts as searching before it runs.
