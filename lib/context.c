@@ -91,10 +91,12 @@ reap__bind(struct reap_context *context)
 
 	reap__set_flags(context, REAP__NEW);
 	live->entry = context->fresh.entry;
-	REAP_STORE_RELAXED(&context->inbox.head, 0);
-	context->inbox.corpses = NULL;
 	sp = reap_md_make_with(live, reap__entry, &context->control);
 	REAP_STORE_RELAXED(&context->sp, sp);
+	/* Pairs with a collector's stop of this thread: from here on it looks for the argument on the stack. */
+	__atomic_signal_fence(__ATOMIC_RELEASE);
+	REAP_STORE_RELAXED(&context->inbox.head, 0);
+	context->inbox.corpses = NULL;
 	return sp;
 }
 

@@ -152,8 +152,8 @@ struct reap_context {
 	uint64_t		 refs;		/* any thread, by addition */
 	uint32_t		 flags;		/* REAP__*; see there */
 	uint32_t		 kids;		/* children spawned, less those collected by itself; itself only */
-	struct reap__live	*live;		/* on the stack; in the worker for a base, or who is fresh; NULL: thin */
-	struct reap__stack	*stack;		/* its owner; the landing or the collector takes it away; NULL: fresh, thin */
+	struct reap__live	*live;		/* on the stack; in the worker for a base, or who is fresh and not shared; NULL: thin */
+	struct reap__stack	*stack;		/* its owner; the landing or the collector takes it away; NULL: fresh and not shared, thin */
 	struct reap_context	*parent;	/* constant */
 
 	struct reap_context	*next;		/* live: the host's link.  Dead: the list it is on.  Free: the next free one */
@@ -180,7 +180,8 @@ _Static_assert(sizeof(struct reap_context) % REAP_CONTEXT_ALIGN == 0, "who lies 
 
 /*
  * A context of this sp has not run and has no stack: its worker has promised it one (reap__stack_promise()).  Many contexts that
- * are spawned, and run one after the other, then share the few stacks that are hot.  Only who is plain, or simple, is fresh.
+ * are spawned, and run one after the other, then share the few stacks that are hot.  Who is born plain, or simple, is fresh.  One that
+ * is shared before it has run has a stack, of which nothing has been touched yet: what `live' says of it is to be written first.
  */
 #define REAP__FRESH		((void *)1)
 

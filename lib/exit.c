@@ -455,6 +455,8 @@ reap_exit_listen(struct reap_context *context, struct reap_exit_listener *listen
 int
 reap_exit_unlisten(struct reap_context *context, struct reap_exit_listener *listener)
 {
+	if (reap__fresh(context))
+		return -ENOENT;		/* with the first one it was given a stack */
 	for (struct reap_exit_listener **link = &context->live->young.listeners; *link != NULL; link = &(*link)->reap__next)
 		if (*link == listener) {
 			*link = listener->reap__next;

@@ -106,13 +106,10 @@ struct reap__wait *reap__waits_first(void);
 	struct reap_context *reap__queued = (context);							\
 	reap__waits_queued(reap__queued);								\
 	(stack_push)((stack), reap__queued); })
-/* Who is popped by pop() runs; others are only moved. */
-#define queue_pop(queue) __extension__ ({								\
-	static struct reap__wait reap__this_wait = { "run queue", #queue, NULL, { 0, 0 }, { 0, 0 }, NULL, 0 };	\
-	struct reap_context *reap__popped = (queue_pop)(queue);						\
-	if (reap__popped != NULL && __builtin_strcmp(__func__, "pop") == 0)				\
-		reap__waits_popped(&reap__this_wait, __func__, reap__popped);				\
-	reap__popped; })
+#define REAP_RUNTIME_RUNS(chosen) do {									\
+	static struct reap__wait reap__this_wait = { "run queue", "&w->local", NULL, { 0, 0 }, { 0, 0 }, NULL, 0 }; \
+	reap__waits_popped(&reap__this_wait, __func__, chosen);						\
+} while (0)
 #endif
 
 #endif

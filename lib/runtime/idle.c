@@ -6,9 +6,6 @@
  *
  *	busy --(+IDLE +SEARCHING)--> searching --(-SEARCHING)--> asleep --(+SEARCHING)--> searching --(-both)--> busy
  *
- * A worker of which it is known before it comes to idle() that it has nothing to do counts as IDLE already, and does not search: see
- * starve() in schedule.c.
- *
  * worker.state is SLEEPING from before the -SEARCHING on, and POLLING if the worker then sleeps in the poller, until a
  * compare-and-swap makes it AWAKE; whoever wins that, a waker or the sleeper itself, adds the SEARCHING, both under the worker's
  * lock.  So a worker that has been chosen counts as searching before it runs.
@@ -410,11 +407,14 @@ reap__idle(struct reap_worker *worker)
 	uint64_t ns = rt->nworkers > 1 ? SEARCH_TIME : 0;
 	uint32_t hungry;
 
-	if (w->stolen > OFFER_FEW && linger(w))
-		return;
+	if (w->stolen > OFFER_FEW) {
+		sated(w);
+		if (linger(w))
+			return;
+	}
 	w->doze = DOZE_MIN;
-	(void)REAP_ADD_ACQ_REL(&rt->hungry, w->starving ? SEARCHING : IDLE + SEARCHING);
-	w->starving = false;
+	(void)REAP_ADD_ACQ_REL(&rt->hungry, IDLE + SEARCHING);
+	sated(w);
 	reap__poll(w);
 	while (!search(w, ns)) {
 		if (reap__drain(w))

@@ -10,6 +10,10 @@
 #define TIMER_TICKS	16u		/* switches between two looks at the timers of a busy worker; a power of 2 */
 #define FAIR_TICKS	64u		/* ... at what has been offered and nobody took, at what was injected, and for events; likewise */
 
+#ifndef REAP_RUNTIME_RUNS		/* the benchmark's measuring build wants to know who is next */
+#define REAP_RUNTIME_RUNS(context)	((void)0)
+#endif
+
 static _Thread_local struct worker *self_
 #ifdef __ELF__
     __attribute__((tls_model("initial-exec")))
@@ -108,7 +112,7 @@ may_share(const struct worker *w, unsigned count)
 {
 	const struct reap_runtime *rt = w->runtime;
 
-	return count > 0 && REAP_UNLIKELY(REAP_LOAD_RELAXED(&rt->hungry) != 0 ||
+	return count > 0 && REAP_UNLIKELY((REAP_LOAD_RELAXED(&rt->hungry) | REAP_LOAD_RELAXED(&rt->starving)) != 0 ||
 	    (count > rt->few && (int)(w->ticks - w->fair_until) >= 0));
 }
 
@@ -200,10 +204,11 @@ starve(struct worker *w)
 {
 	const struct reap_context *current = reap_worker_current(w->reap);
 
-	if (!w->starving && reap_context_home(current) == NULL && reap_context_state(current) == REAP_STATE_EXITING) {
+	if (w->runtime->nworkers > 1 && !w->starving && reap_context_home(current) == NULL &&
+	    reap_context_state(current) == REAP_STATE_EXITING) {
 		w->starving = true;
 		/* Relaxed: the post that follows releases it. */
-		(void)REAP_ADD_RELAXED(&w->runtime->hungry, IDLE);
+		(void)REAP_ADD_RELAXED(&w->runtime->starving, 1);
 	}
 	return NULL;
 }
@@ -211,10 +216,8 @@ starve(struct worker *w)
 static inline struct reap_context *
 found(struct worker *w, struct reap_context *context)
 {
-	if (REAP_UNLIKELY(w->starving)) {
-		w->starving = false;
-		(void)REAP_ADD_RELAXED(&w->runtime->hungry, 0u - IDLE);	/* a count */
-	}
+	REAP_RUNTIME_RUNS(context);
+	sated(w);
 	maybe_share(w, true);
 	return context;
 }
@@ -249,7 +252,7 @@ next(struct reap_worker *worker)
 	/* Relaxed: as reap__gather() looks, at all that it does. */
 	if (timer_next(&w->timers) == UINT64_MAX && REAP_LOAD_RELAXED(&w->offer) == 0 &&
 	    REAP_LOAD_RELAXED(&w->runtime->injected) == 0)
-		return w->runtime->nworkers > 1 ? starve(w) : NULL;
+		return starve(w);
 	return gathered(w);
 }
 
@@ -261,6 +264,7 @@ reap__enqueue(struct worker *w, struct reap_context *context)
 	bool patient = !w->pausing;
 
 	w->pausing = false;
+	sated(w);		/* it may have gone straight to the parent of whom it starved with */
 	queue_push(&w->local, context);
 	if (!w->polling)
 		maybe_share(w, patient);

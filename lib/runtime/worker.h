@@ -60,7 +60,7 @@ struct worker {
 	unsigned undrained;		/* goes and pauses since the last drain */
 	bool pausing;			/* the next ready() is for the context that reap_pause() leaves */
 	bool polling;			/* in poller.poll(): what it readies is shared when it has returned */
-	bool starving;			/* it is counted as IDLE already, by next() */
+	bool starving;			/* it is counted as such in the runtime, by next() */
 	struct timers timers;		/* under the lock, but for timer_next() */
 	uint64_t doze;			/* how long to sleep on watch, nanoseconds */
 	unsigned haste;			/* so many victims in a row were given time in vain */
@@ -94,6 +94,7 @@ struct reap_runtime {
 
 	/* Read at every switch, written when a worker runs dry or finds work again. */
 	alignas(LINE) uint32_t hungry;	/* IDLE for each idle worker, and SEARCHING if it is not asleep; see idle.c */
+	uint32_t starving;		/* workers that will be idle in a moment: for offers alone, nobody sleeps or wakes by it */
 	uint32_t watched;		/* 1: an idle worker sleeps with a timeout, on watch for patient offers */
 	uint32_t polled;		/* 1: an idle worker sleeps in poller.poll(), or is about to or just did; see idle.c, D */
 
@@ -112,6 +113,16 @@ struct reap_runtime {
 
 /* schedule.c */
 extern const struct reap_host reap__runtime_host;
+
+/* It has something to do after all, or has said in another way that it has not. */
+static inline void
+sated(struct worker *worker)
+{
+	if (REAP_UNLIKELY(worker->starving)) {
+		worker->starving = false;
+		(void)REAP_ADD_RELAXED(&worker->runtime->starving, 0u - 1);	/* a count */
+	}
+}
 
 /* What this worker can run, and others could if it were shared. */
 static inline unsigned
