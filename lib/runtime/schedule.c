@@ -196,18 +196,15 @@ look_around(struct worker *w)
 }
 
 /*
- * There is nothing to run.  If that is asked for one that may run anywhere and ends, its parent may learn of the end on another worker
- * before this one has come to idle(), and go on to make a child and compute for long: the child is to be offered then.
+ * There is nothing to run.  If that is asked for one that may run anywhere, which ends or parks, somebody may learn of it on another
+ * worker before this one has come to idle(), and go on to make a child and compute for long: the child is to be offered then.
  */
 static __attribute__((noinline)) struct reap_context *
 starve(struct worker *w)
 {
-	const struct reap_context *current = reap_worker_current(w->reap);
-
-	if (w->runtime->nworkers > 1 && !w->starving && reap_context_home(current) == NULL &&
-	    reap_context_state(current) == REAP_STATE_EXITING) {
+	if (w->runtime->nworkers > 1 && !w->starving && reap_context_home(reap_worker_current(w->reap)) == NULL) {
 		w->starving = true;
-		/* Relaxed: the post that follows releases it. */
+		/* Relaxed: the post or the publication that follows releases it. */
 		(void)REAP_ADD_RELAXED(&w->runtime->starving, 1);
 	}
 	return NULL;
@@ -284,11 +281,14 @@ reap__pause(struct worker *w)
 		w->pausing = true;
 		w = reap_worker_user(reap_yield(w->reap));
 		w->pausing = false;		/* if there was nothing to yield to */
+		sated(w);
 		return;
 	}
 	to = next(w->reap);
-	if (to == NULL)
+	if (to == NULL) {
+		sated(w);
 		return;
+	}
 	queue_push(&w->local, self);
 	(void)reap_switch(w->reap, to);
 }
