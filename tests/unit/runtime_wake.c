@@ -50,54 +50,6 @@ TEST(runtime, an_unpark_that_comes_first_is_remembered_once)
 	run(1, parks, NULL);
 }
 
-/* ---- who is idle, and when that is known */
-
-#define ROUNDS	500
-
-static intptr_t
-says_where(void *arg)
-{
-	REAP_STORE_RELEASE((int *)arg, 1 + reap_runtime_worker_index());
-	return 0;
-}
-
-/* Whether the child has run on the other worker.  This one does not help out, or not soon. */
-static bool
-helped(bool helps_out)
-{
-	int here = reap_runtime_worker_index(), there = 0;
-	struct reap_context *child;
-
-	CHECK_EQ(reap_go(says_where, &there, &child), 0);
-	for (unsigned n = 1; REAP_LOAD_ACQUIRE(&there) == 0; n++) {
-		sched_yield();
-		if (helps_out && n % 1000 == 0)
-			reap_pause();
-	}
-	CHECK_EQ(reap_wait(child, 0, NULL), 0);
-	return there != 1 + here;
-}
-
-/*
- * The other worker must be known to have nothing to do as soon as the end of the last child is known, though it has yet to come to
- * idle(): this one is not asked again.
- */
-static intptr_t
-waits_for_help(void *arg)
-{
-	(void)arg;
-	while (!helped(true))
-		continue;		/* until the other one has begun */
-	for (int i = 0; i < ROUNDS; i++)
-		CHECK(helped(false));
-	return 42;
-}
-
-TEST(runtime, an_end_for_a_parent_elsewhere_says_who_is_idle)
-{
-	run(2, waits_for_help, NULL);
-}
-
 /* ---- events from outside */
 
 struct events {
