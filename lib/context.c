@@ -93,8 +93,10 @@ reap__bind(struct reap_context *context)
 	live->entry = context->fresh.entry;
 	sp = reap_md_make_with(live, reap__entry, &context->control);
 	REAP_STORE_RELAXED(&context->sp, sp);
-	/* Pairs with a collector's stop of this thread: from here on it looks for the argument on the stack. */
-	__atomic_signal_fence(__ATOMIC_RELEASE);
+	/* From here on a collector that stops this thread looks for the argument on the stack. */
+#ifdef __GNUC__
+	__asm__ volatile("" ::: "memory");
+#endif
 	REAP_STORE_RELAXED(&context->inbox.head, 0);
 	context->inbox.corpses = NULL;
 	return sp;
